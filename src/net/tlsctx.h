@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CN_NET_TLSCTX_H
+#define CN_NET_TLSCTX_H
+
+/*
+ * What every carrier's TLS has in common: our key, the pinned peers, and
+ * TLS 1.3 with everything else turned off.
+ *
+ * Mutual authentication by pins: the leaf's public key (SHA-256 of its SPKI)
+ * must be in the pinned set; nothing else in a certificate counts, its dates
+ * included, so a wrong clock cannot cut a site off.  ALPN compressnet/1 is
+ * required both ways.  No tickets, no resumption, no early data, no
+ * renegotiation, no compression.
+ *
+ * Life:   one for the process; outlives every carrier.
+ * Thread: any; the pinned set has a lock, taken in handshakes only.
+ * Wire:   doc/protocol.md, "Carriers".
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <openssl/ssl.h>
+
+#include "base/attr.h"
+#include "wire/hello.h"
+
+struct cn_tlsctx; /* opaque */
+
+/* Pinned identities at most. */
+#define CN_TLSCTX_PINS_MAX 4096u
+/* KeyUpdates that a peer may send in a minute without data between. */
+#define CN_TLSCTX_KEYUPDATES_MAX 60u
+
+/*
+ * @key       our Ed25519 key; borrowed during the call (referenced)
+ * @identity  its identity: SHA-256 of its SPKI
+ *
+ * Returns CN_OK, CN_ENOMEM, CN_EKEY when the key is no Ed25519 key, CN_ETLS.
+ */
+int cn_tlsctx_create(EVP_PKEY *key, struct cn_tlsctx **ret) CN_MUSTCHECK;
+void cn_tlsctx_free(struct cn_tlsctx **tp);
+
+/* Our own identity. */
+const uint8_t *cn_tlsctx_identity(const struct cn_tlsctx *tls);
+
+/*
+ * Swap the pinned set.  Live carriers are not touched: their owner cuts
+ * those whose pin is gone.
+ *
+ * @pins  copied
+ *
+ * Returns CN_OK, CN_ENOMEM, CN_ELIMIT; the old set stays on errors.
+ */
+int cn_tlsctx_pin(struct cn_tlsctx *tls,
+    const uint8_t (*pins)[CN_IDENTITY_BYTES], size_t count) CN_MUSTCHECK;
+bool cn_tlsctx_is_pinned(
+    struct cn_tlsctx *tls, const uint8_t identity[CN_IDENTITY_BYTES]);
+
+/* SHA-256 of a public key's SPKI; CN_OK or CN_ETLS. */
+int cn_tlsctx_spki(EVP_PKEY *key, uint8_t ret[CN_IDENTITY_BYTES]) CN_MUSTCHECK;
+
+/* What a handshake found out about the other side. */
+struct cn_tlsctx_peer {
+	uint8_t identity[CN_IDENTITY_BYTES]; /* of its leaf's key */
+	bool has_identity;                   /* a certificate was seen */
+	bool is_pinned;                      /* and its key is in the set */
+	bool lacks_alpn;                     /* its ClientHello had no ours */
+	uint32_t keyupdates; /* received since the last reset to 0 */
+};
+
+/*
+ * A new TLS connection over a connected socket.
+ *
+ * @fd    borrowed; the caller closes it after SSL_free()
+ * @peer  filled in during the handshake and after; outlives the SSL
+ *
+ * Returns CN_OK, CN_ENOMEM.
+ */
+int cn_tlsctx_connection(struct cn_tlsctx *tls, int fd, bool is_dialler,
+    struct cn_tlsctx_peer *peer, SSL **ret) CN_MUSTCHECK;
+
+/* Point a connection at another struct, after a handover. */
+void cn_tlsctx_move(SSL *ssl, struct cn_tlsctx_peer *peer);
+
+#endif /* CN_NET_TLSCTX_H */
