@@ -18,7 +18,9 @@
  * the order of their first fragments.
  *
  * Hash: XXH3-64 of the plain bytes, seeded with the XXH3-64 of the placing
- * fields as cn_block_*_hash() says, so a head that was damaged fails too.
+ * fields, so bytes that were put in the wrong place fail too.  Of a lane
+ * block these are all fields but coded_len; of a batch: stream, offset,
+ * plain_len and ext, so that the same range hashes equal however it is coded.
  *
  * Pure: no I/O, no clock, no heap.
  * Wire: doc/protocol.md, "Blocks".
@@ -46,8 +48,8 @@ enum cn_coding {
 struct cn_lane_head {
 	bool is_coded;
 	/* All below but raw_len are zero when not coded. */
-	uint64_t lane;	     /* < CN_LANES_MAX */
-	uint64_t generation; /* grows each time the lane's context starts anew */
+	uint64_t lane;       /* < CN_LANES_MAX */
+	uint64_t generation; /* grows with each new context of the lane */
 	uint64_t sequence;   /* of this block in the generation, from 0 */
 	uint32_t raw_len;    /* bytes of raw frames that come first */
 	uint32_t plain_len;  /* bytes of coded frames once decoded, >= 1 */
@@ -69,8 +71,9 @@ struct cn_batch_head {
 	enum cn_coding coding;
 	uint64_t hash;
 	/*
-	 * Extension TLVs {varint type, varint length, bytes}; empty in
-	 * version 1 without features; room for copies and log positions.
+	 * Extension TLVs {varint type, varint length, bytes}, types
+	 * ascending; empty in version 1 without features; room for copies and
+	 * log positions.  Odd unknown types are ignored, even ones refused.
 	 */
 	const uint8_t *ext; /* borrowed from the input */
 	size_t ext_len;     /* <= CN_BATCH_EXT_MAX */
@@ -78,7 +81,7 @@ struct cn_batch_head {
 
 #define CN_BATCH_EXT_MAX 4096u
 /* Head of a fragment: kind byte and length. */
-#define CN_FRAGMENT_HEAD_MAX 5u
+#define CN_FRAGMENT_HEAD_MAX 3u
 /* Most bytes of a lane block's or batch's head, without extensions. */
 #define CN_LANE_HEAD_MAX 48u
 #define CN_BATCH_HEAD_MAX 48u
@@ -88,7 +91,7 @@ struct cn_fragment {
 	enum cn_fragment_kind kind;
 	struct cn_lane_head lane;   /* kinds LANE_* */
 	struct cn_batch_head batch; /* kind BATCH */
-	const uint8_t *body;	    /* borrowed: after the inner head */
+	const uint8_t *body;        /* borrowed: after the inner head */
 	size_t body_len;
 	/*
 	 * LANE_*: body is raw_len raw frames, then coded_len coded bytes.
@@ -99,10 +102,12 @@ struct cn_fragment {
 /*
  * Find and decode the fragment at the start of bytes.
  *
+ * @ret   valid on success only (else it may hold parts of a fragment)
  * @used  bytes that it takes; set on success only
  *
- * Returns CN_OK; CN_EAGAIN when more bytes are needed (never when CN_FRAGMENT_MAX
- * bytes are there); CN_EPROTO when no legal fragment can begin so.
+ * Returns CN_OK; CN_EAGAIN when more bytes are needed (never when
+ * CN_FRAGMENT_MAX bytes are there); CN_EPROTO when no legal fragment can begin
+ * so.
  */
 int cn_fragment_decode(const uint8_t *bytes, size_t len,
     struct cn_fragment *ret, size_t *used) CN_MUSTCHECK;
@@ -114,8 +119,8 @@ int cn_fragment_decode(const uint8_t *bytes, size_t len,
  * Returns the bytes written, <= CN_FRAGMENT_HEAD_MAX + the inner head's
  * maximum (+ ext_len), or 0 when cap is too small.
  */
-size_t cn_fragment_lane_head(uint8_t *out, size_t cap,
-    const struct cn_lane_head *head);
+size_t cn_fragment_lane_head(
+    uint8_t *out, size_t cap, const struct cn_lane_head *head);
 /* @body_len  coded bytes that stand in this first fragment */
 size_t cn_fragment_batch_head(uint8_t *out, size_t cap,
     const struct cn_batch_head *head, size_t body_len);
@@ -126,9 +131,9 @@ size_t cn_fragment_more_head(uint8_t *out, size_t cap, size_t body_len);
  * bytes.  For a lane block the plain bytes are the raw frames and the decoded
  * frames one behind the other in memory.
  */
-uint64_t cn_block_lane_hash(const struct cn_lane_head *head,
-    const uint8_t *plain, size_t len);
-uint64_t cn_block_batch_hash(const struct cn_batch_head *head,
-    const uint8_t *plain, size_t len);
+uint64_t cn_block_lane_hash(
+    const struct cn_lane_head *head, const uint8_t *plain, size_t len);
+uint64_t cn_block_batch_hash(
+    const struct cn_batch_head *head, const uint8_t *plain, size_t len);
 
 #endif /* CN_WIRE_BLOCK_H */

@@ -27,52 +27,52 @@
 #define CN_FRAME_MAY_IGNORE 0x80u
 
 enum cn_frame_type {
-	CN_FRAME_OPEN = 0x01,	    /* a new stream */
-	CN_FRAME_DATA = 0x02,	    /* bytes of a stream */
-	CN_FRAME_FIN = 0x03,	    /* total length and digest of a direction */
-	CN_FRAME_RESET = 0x04,	    /* the stream ended badly */
-	CN_FRAME_END = 0x05,	    /* the stream ended well, both ways */
-	CN_FRAME_DONE = 0x06,	    /* RESET or END was understood */
-	CN_FRAME_CREDIT = 0x07,	    /* may send up to this offset */
-	CN_FRAME_ACK = 0x08,	    /* written to the far socket up to here */
-	CN_FRAME_ACK_FIN = 0x09,    /* all written, FIN verified */
-	CN_FRAME_BLOCK_ACK = 0x0a,  /* blocks decoded and verified */
-	CN_FRAME_NACK = 0x0b,	    /* a block could not be used */
-	CN_FRAME_MISS = 0x0c,	    /* a batch needs what is not here */
+	CN_FRAME_OPEN = 0x01,      /* a new stream */
+	CN_FRAME_DATA = 0x02,      /* bytes of a stream */
+	CN_FRAME_FIN = 0x03,       /* total length and digest of a direction */
+	CN_FRAME_RESET = 0x04,     /* the stream ended badly */
+	CN_FRAME_END = 0x05,       /* the stream ended well, both ways */
+	CN_FRAME_DONE = 0x06,      /* RESET or END was understood */
+	CN_FRAME_CREDIT = 0x07,    /* may send up to this offset */
+	CN_FRAME_ACK = 0x08,       /* written to the far socket up to here */
+	CN_FRAME_ACK_FIN = 0x09,   /* all written, FIN verified */
+	CN_FRAME_BLOCK_ACK = 0x0a, /* blocks decoded and verified */
+	CN_FRAME_NACK = 0x0b,      /* a block could not be used */
+	CN_FRAME_MISS = 0x0c,      /* a batch needs what is not here */
 	CN_FRAME_PING = 0x0d,
 	CN_FRAME_PONG = 0x0e,
 	CN_FRAME_LANE_CLOSE = 0x0f, /* the sender ended a lane */
-	CN_FRAME_RESUME = 0x10,	    /* where a stream stands on a new carrier */
+	CN_FRAME_RESUME = 0x10,     /* where a stream stands on a new carrier */
 	CN_FRAME_RESUME_END = 0x11, /* all streams of the carrier were told */
-	CN_FRAME_DRAIN = 0x12,	    /* no new streams on this link */
-	CN_FRAME_CLOSE = 0x13,	    /* the carrier ends: code and text */
+	CN_FRAME_DRAIN = 0x12,      /* no new streams on this link */
+	CN_FRAME_CLOSE = 0x13,      /* the carrier ends: code and text */
 };
 
 /* Why a stream was reset; on the wire and in logs and counters. */
 enum cn_reset {
 	CN_RESET_NONE = 0,
 	CN_RESET_BY_APPLICATION = 1, /* the local socket was reset */
-	CN_RESET_REFUSED = 2,	     /* the target refused the connection */
+	CN_RESET_REFUSED = 2,        /* the target refused the connection */
 	CN_RESET_UNREACHABLE = 3,    /* no route, host down, no address */
-	CN_RESET_TIMEOUT = 4,	     /* the target did not answer in time */
+	CN_RESET_TIMEOUT = 4,        /* the target did not answer in time */
 	CN_RESET_NO_SERVICE = 5,     /* no such offer for this peer */
-	CN_RESET_BUSY = 6,	     /* a limit: streams, memory, descriptors */
-	CN_RESET_LINK_LOST = 7,	     /* the resume window ended, peer restarted */
-	CN_RESET_DIGEST = 8,	     /* length or digest did not match */
-	CN_RESET_PROTOCOL = 9,	     /* the peer broke the protocol here */
-	CN_RESET_ADMIN = 10,	     /* killed by hand, service removed */
-	CN_RESET_SHUTDOWN = 11,	     /* the gateway goes down */
-	CN_RESET_INTERNAL = 12,	     /* an invariant failed */
+	CN_RESET_BUSY = 6,           /* a limit: streams, memory, descriptors */
+	CN_RESET_LINK_LOST = 7, /* the resume window ended, peer restarted */
+	CN_RESET_DIGEST = 8,    /* length or digest did not match */
+	CN_RESET_PROTOCOL = 9,  /* the peer broke the protocol here */
+	CN_RESET_ADMIN = 10,    /* killed by hand, service removed */
+	CN_RESET_SHUTDOWN = 11, /* the gateway goes down */
+	CN_RESET_INTERNAL = 12, /* an invariant failed */
 	CN_RESET_MAX
 };
 
 enum cn_nack_reason {
-	CN_NACK_HASH = 1,	/* hash of the plain bytes did not match */
-	CN_NACK_CODING = 2,	/* zstd refused, or length did not match */
+	CN_NACK_HASH = 1,       /* hash of the plain bytes did not match */
+	CN_NACK_CODING = 2,     /* zstd refused, or length did not match */
 	CN_NACK_GENERATION = 3, /* unknown lane generation or sequence gap */
-	CN_NACK_NO_STREAM = 4,	/* data of a stream whose OPEN is missing */
-	CN_NACK_MEMORY = 5,	/* no memory to take it now */
-	CN_NACK_GAPS = 6,	/* too many gaps in a stream */
+	CN_NACK_NO_STREAM = 4,  /* data of a stream whose OPEN is missing */
+	CN_NACK_MEMORY = 5,     /* no memory to take it now */
+	CN_NACK_GAPS = 6,       /* too many gaps in a stream */
 	CN_NACK_MAX
 };
 
@@ -82,10 +82,10 @@ enum cn_open_option {
 };
 
 struct cn_frame_open {
-	uint64_t stream;    /* id: opener's parity, never reused in a link */
-	uint64_t credit;    /* the peer may send up to this offset at once */
-	uint64_t scope;	    /* key of the scope; fixed 8 bytes, big endian */
-	uint64_t flags;	    /* bit 0: interactive hint; others zero, ignored */
+	uint64_t stream;     /* id: opener's parity, never reused in a link */
+	uint64_t credit;     /* the peer may send up to this offset at once */
+	uint64_t scope;      /* key of the scope; fixed 8 bytes, big endian */
+	uint64_t flags;      /* bit 0: interactive hint; others zero, ignored */
 	const char *service; /* borrowed from the input; not terminated */
 	size_t service_len;  /* 1..CN_NAME_MAX */
 	const uint8_t *options; /* borrowed; checked TLVs */
@@ -96,7 +96,7 @@ struct cn_frame_data {
 	uint64_t stream;
 	uint64_t offset;
 	const uint8_t *data; /* borrowed from the input */
-	size_t len;	     /* 1..CN_DATA_MAX */
+	size_t len;          /* 1..CN_DATA_MAX */
 };
 
 #define CN_DIGEST_BYTES 16u
@@ -108,7 +108,7 @@ struct cn_frame_fin {
 };
 
 struct cn_frame_block_ack {
-	uint64_t next;	 /* every block below it is settled */
+	uint64_t next;   /* every block below it is settled */
 	uint64_t ranges; /* how many follow, <= CN_BLOCK_ACK_RANGES_MAX */
 	struct {
 		uint64_t skip; /* blocks not settled, >= 1 */
@@ -166,7 +166,7 @@ struct cn_frame {
 		} lane_close;
 		struct cn_frame_resume resume;
 		struct {
-			uint64_t code; /* enum cn_close, wire/hello.h */
+			uint64_t code;    /* enum cn_close, wire/hello.h */
 			const char *text; /* borrowed, UTF-8, not terminated */
 			size_t text_len;  /* <= CN_TEXT_MAX */
 		} close;
@@ -180,7 +180,8 @@ struct cn_writer;
  * Decode the next frame; skips unknown ones that may be ignored.
  *
  * @in   sticky cursor over the frames of one block
- * @ret  set on success only; its pointers borrow from the input
+ * @ret  valid on success only (else it may hold parts of a frame); its
+ *       pointers borrow from the input
  *
  * Returns CN_OK; CN_EEND when the input is used up exactly; CN_EPROTO when
  * it is not a legal sequence of frames (the cursor then stays failed).
@@ -203,6 +204,16 @@ size_t cn_frame_size(const struct cn_frame *frame);
  */
 #define CN_FRAME_DATA_HEAD_MAX 19u
 size_t cn_frame_data_head(uint64_t stream, uint64_t offset, size_t len);
+
+/*
+ * Append the head of a DATA frame and leave len bytes, 1..CN_DATA_MAX, for
+ * the caller to fill in before anything else is written.
+ *
+ * Returns where they go; NULL when the frame does not fit (the writer is
+ * failed then and nothing was appended).
+ */
+uint8_t *cn_frame_data_reserve(
+    struct cn_writer *out, uint64_t stream, uint64_t offset, size_t len);
 
 /* Short lower-case name for logs and counters: "open"; "?" if unknown. */
 const char *cn_frame_name(enum cn_frame_type type);

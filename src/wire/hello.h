@@ -27,18 +27,18 @@
 /* Why a carrier ends or was refused; in hellos, CLOSE frames and logs. */
 enum cn_close {
 	CN_CLOSE_OK = 0,
-	CN_CLOSE_LINK_UNKNOWN = 1,     /* resume of a link that is not here */
-	CN_CLOSE_STALE = 2,	       /* generation not above the live one */
-	CN_CLOSE_VERSION = 3,	       /* no common version */
-	CN_CLOSE_FEATURE = 4,	       /* a needed feature is missing */
-	CN_CLOSE_IDENTITY = 5,	       /* not who it should be, or unbound */
-	CN_CLOSE_PROTOCOL = 6,	       /* bytes that make no sense */
-	CN_CLOSE_LIMIT = 7,	       /* too many of something */
-	CN_CLOSE_SHUTDOWN = 8,	       /* the gateway goes down */
-	CN_CLOSE_REPLACED = 9,	       /* a newer carrier took the slot */
-	CN_CLOSE_TIMEOUT = 10,	       /* nothing was heard in time */
-	CN_CLOSE_REMOVED = 11,	       /* the peer was removed */
-	CN_CLOSE_INTERNAL = 12,	       /* an invariant failed here */
+	CN_CLOSE_LINK_UNKNOWN = 1, /* resume of a link that is not here */
+	CN_CLOSE_STALE = 2,        /* generation not above the live one */
+	CN_CLOSE_VERSION = 3,      /* no common version */
+	CN_CLOSE_FEATURE = 4,      /* a needed feature is missing */
+	CN_CLOSE_IDENTITY = 5,     /* not who it should be, or unbound */
+	CN_CLOSE_PROTOCOL = 6,     /* bytes that make no sense */
+	CN_CLOSE_LIMIT = 7,        /* too many of something */
+	CN_CLOSE_SHUTDOWN = 8,     /* the gateway goes down */
+	CN_CLOSE_REPLACED = 9,     /* a newer carrier took the slot */
+	CN_CLOSE_TIMEOUT = 10,     /* nothing was heard in time */
+	CN_CLOSE_REMOVED = 11,     /* the peer was removed */
+	CN_CLOSE_INTERNAL = 12,    /* an invariant failed here */
 	CN_CLOSE_MAX
 };
 
@@ -59,14 +59,14 @@ struct cn_hello {
 	uint8_t exporter[CN_EXPORTER_BYTES]; /* of this TLS connection */
 	uint8_t boot_id[CN_BOOT_ID_BYTES];   /* random for each process */
 	uint8_t link_id[CN_LINK_ID_BYTES];
-	uint32_t slot;	     /* of the carrier in the link, < 16 */
-	uint64_t generation; /* of the slot, grows with each dial */
-	uint32_t workers;    /* of the speaking gateway, 1..1024 */
-	uint32_t credit_floor; /* what each stream may send unasked */
-	uint32_t lanes;	       /* that the speaker will decode at a time */
-	uint32_t lane_window_log; /* greatest window log that it accepts */
-	uint32_t prefix_max;   /* bytes of prefix that it keeps a stream */
-	uint64_t streams_max;  /* live streams that it allows the peer */
+	uint32_t slot;              /* of the carrier in the link, < 16 */
+	uint64_t generation;        /* of the slot, grows with each dial */
+	uint32_t workers;           /* of the speaking gateway, 1..1024 */
+	uint32_t credit_floor;      /* what each stream may send unasked */
+	uint32_t lanes;             /* that the speaker will decode at a time */
+	uint32_t lane_window_log;   /* greatest window log that it accepts */
+	uint32_t prefix_max;        /* bytes of prefix that it keeps a stream */
+	uint64_t streams_max;       /* live streams that it allows the peer */
 	char name[CN_NAME_MAX + 1]; /* of the gateway; for logs only */
 	char text[CN_TEXT_MAX + 1]; /* status other than OK: why */
 };

@@ -24,7 +24,7 @@
 #define CN_BATCH_PREFIX_MAX (2048u * 1024u)
 /* Coded bytes of a batch: a raw one costs its plain bytes, never more. */
 #define CN_BATCH_CODED_MAX (CN_BATCH_PLAIN_MAX)
-/* A whole fragment with its head: exactly one full TLS record. */
+/* A whole fragment with its head: fits one full TLS record. */
 #define CN_FRAGMENT_MAX 16384u
 /* Plain bytes of a lane block: its raw and its coded frames together. */
 #define CN_LANE_PLAIN_MAX 15360u
@@ -33,6 +33,7 @@
 
 /* Lanes that one carrier direction may have at a time, and zstd's window. */
 #define CN_LANES_MAX 1024u
+#define CN_LANE_WINDOW_LOG_MIN 10u
 #define CN_LANE_WINDOW_LOG_MAX 20u
 
 /* Gap ranges in one BLOCK_ACK. */
@@ -46,7 +47,12 @@
 /* Body of an unknown frame that may be ignored. */
 #define CN_IGNORE_MAX 4096u
 
-/* Least credit that every stream has from the start, each way. */
+/* Credit that every stream has from the start, each way. */
 #define CN_CREDIT_FLOOR_MIN 4096u
+#define CN_CREDIT_FLOOR_MAX (1024u * 1024u)
+
+/* Carrier slots of a link; workers that a gateway may announce. */
+#define CN_SLOTS_MAX 16u
+#define CN_WORKERS_MAX 1024u
 
 #endif /* CN_WIRE_LIMITS_H */
