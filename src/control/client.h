@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CN_CONTROL_CLIENT_H
+#define CN_CONTROL_CLIENT_H
+
+/*
+ * A blocking caller of a gateway's control socket.
+ *
+ * Life:    cn_client_open(), any number of calls, cn_client_close().
+ * Thread:  one at a time.
+ * Time:    each call ends within its timeout, whatever the gateway does.
+ */
+
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "control/message.h"
+
+struct cn_client; /* opaque */
+
+/*
+ * Where the socket is: given, else $COMPRESSNET_SOCKET, else the first of
+ * /run/compressnet/control.sock and $XDG_RUNTIME_DIR/compressnet/control.sock
+ * that exists (root: only the former).
+ *
+ * @given  path or NULL
+ *
+ * Returns CN_OK, or CN_ELIMIT: no Unix socket's path is so long.
+ */
+int cn_client_path(const char *given, char *path, size_t size) CN_MUSTCHECK;
+
+/*
+ * Connect.
+ *
+ * Returns CN_OK; CN_ENOENT, CN_ECONNREFUSED, CN_EACCES ... of connect();
+ * CN_ETIMEDOUT; CN_ELIMIT (path); CN_ENOMEM.
+ */
+int cn_client_open(
+    const char *path, uint64_t timeout_us, struct cn_client **ret) CN_MUSTCHECK;
+
+/* Close; clears *@cp; NULL is fine. */
+void cn_client_close(struct cn_client **cp);
+
+/*
+ * Ask, and wait for the reply.  The id is the client's: that of the request
+ * is overwritten.
+ *
+ * @reply  after cn_reply_init() or _fini()
+ *
+ * Returns as cn_reply_decode(); or CN_ETIMEDOUT, CN_ECLOSED (the gateway
+ * hung up), or the socket's error.  After an error close the client.
+ */
+int cn_client_call(struct cn_client *client, struct cn_request *request,
+    struct cn_reply *reply) CN_MUSTCHECK;
+
+#endif /* CN_CONTROL_CLIENT_H */

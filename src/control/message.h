@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CN_CONTROL_MESSAGE_H
+#define CN_CONTROL_MESSAGE_H
+
+/*
+ * Requests and replies of the control socket: one JSON object a line.
+ *
+ *   -> {"v":1,"id":7,"cmd":"streams","cursor":0,"limit":100}
+ *   <- {"id":7,"ok":true,"data":{...},"next":4711}
+ *   <- {"id":7,"ok":false,"error":{"code":"not-found","message":"..."}}
+ *
+ * A caller may send the next request before the reply to the last; replies
+ * come in the order of the requests.  Long lists come in pages: `next' is
+ * the cursor of the following page and is absent at the end.
+ *
+ * The gateway's turn, for each whole line (without its newline):
+ *
+ *   err = cn_request_decode(line, len, &req);      never trusts the line
+ *   if (err < 0)                        cn_reply_refused(out, &req);
+ *   else if (grant < cn_request_access(&req))
+ *           cn_reply_error(out, req.id, CN_REPLY_NOT_ALLOWED, NULL, "...");
+ *   else    cn_reply_status(out, req.id, &status);   and so on
+ *
+ * A line longer than CN_REQUEST_MAX: answer CN_REPLY_TOO_LONG with id 0 and
+ * close, for its end cannot be found within bounds.
+ *
+ * Life:       structs are the caller's; nothing is kept between calls.
+ * Thread:     any, after cn_message_setup().
+ * Document:   doc/management.md, "Control socket".
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "base/buf.h"
+#include "config/diag.h"
+#include "control/access.h"
+#include "control/snapshot.h"
+
+#define CN_MESSAGE_VERSION 1u
+/* A request's and a reply's line, newline included, bytes. */
+#define CN_REQUEST_MAX 4096u
+#define CN_REPLY_MAX (4u * 1024u * 1024u)
+/* Text of an error, bytes. */
+#define CN_REPLY_TEXT_MAX 400u
+/* What the gateway should grant on one socket; see doc/management.md. */
+#define CN_CONTROL_CALLERS_MAX 32u
+
+enum cn_command {
+	CN_COMMAND_NONE,
+	CN_COMMAND_VERSION,     /* cn_reply_version() */
+	CN_COMMAND_STATUS,      /* cn_reply_status() */
+	CN_COMMAND_STREAMS,     /* cn_reply_streams(), with cursor, limit */
+	CN_COMMAND_STREAM_SHOW, /* cn_reply_stream(), of `stream' */
+	CN_COMMAND_STREAM_KILL, /* cn_reply_done() */
+	CN_COMMAND_PEERS,       /* cn_reply_peers() */
+	CN_COMMAND_SERVICES,    /* cn_reply_services(), offers too */
+	CN_COMMAND_CONFIG,      /* cn_reply_config(): effective, as YAML */
+	CN_COMMAND_RELOAD,      /* cn_reply_reload() */
+	CN_COMMAND_MAX
+};
+
+enum cn_reply_code {
+	CN_REPLY_OK,
+	CN_REPLY_BAD_REQUEST,     /* no JSON, missing or wrong fields */
+	CN_REPLY_UNKNOWN_COMMAND, /* an older gateway, or a typing error */
+	CN_REPLY_VERSION_MISMATCH,
+	CN_REPLY_TOO_LONG,
+	CN_REPLY_NOT_ALLOWED,
+	CN_REPLY_NOT_FOUND, /* no such stream */
+	CN_REPLY_CONFIG,    /* with diagnostics */
+	CN_REPLY_BUSY,      /* come again */
+	CN_REPLY_INTERNAL,
+	CN_REPLY_CODE_MAX
+};
+
+struct cn_request {
+	uint64_t id; /* the caller's; comes back in the reply */
+	enum cn_command command;
+	uint64_t stream; /* STREAM_SHOW, STREAM_KILL: cn_snap_stream.id */
+	uint64_t cursor; /* STREAMS: 0 starts; else `next' of a reply */
+	uint32_t limit;  /* STREAMS: 1..CN_SNAP_STREAMS_PAGE */
+	/* Set by a failed decode: why, and the words for it. */
+	enum cn_reply_code code;
+	char text[CN_REPLY_TEXT_MAX];
+};
+
+/*
+ * Make jansson allocate through cn_alloc().  Once, before threads start and
+ * before any other call here.
+ */
+void cn_message_setup(void);
+
+/* ---- requests ---- */
+
+/*
+ * @line  without its newline; any bytes
+ *
+ * Returns CN_OK; CN_EPROTO with id (as far as it could be read), code and
+ * text set; CN_ENOMEM likewise (INTERNAL).
+ */
+int cn_request_decode(
+    const char *line, size_t len, struct cn_request *ret) CN_MUSTCHECK;
+
+/* Append one line.  CN_OK, CN_ENOMEM, CN_ELIMIT (the buffer's cap). */
+int cn_request_encode(
+    const struct cn_request *request, struct cn_buf *out) CN_MUSTCHECK;
+
+/* "status"; "none" for what is no command. */
+const char *cn_command_name(enum cn_command command);
+/* Grant that a request needs. */
+enum cn_access cn_request_access(const struct cn_request *request);
+
+/* ---- replies; all append one line to out ---- */
+
+/*
+ * All return CN_OK; CN_ENOMEM or CN_ELIMIT, and then out is as before, so
+ * that cn_reply_error() can say so.
+ */
+int cn_reply_version(struct cn_buf *out, uint64_t id) CN_MUSTCHECK;
+int cn_reply_status(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_status *status) CN_MUSTCHECK;
+/* @next  cursor of the following page; 0: this is the last */
+int cn_reply_streams(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_streams *streams, uint64_t next) CN_MUSTCHECK;
+int cn_reply_stream(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_stream *stream) CN_MUSTCHECK;
+int cn_reply_peers(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_peers *peers) CN_MUSTCHECK;
+int cn_reply_services(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_services *services) CN_MUSTCHECK;
+/* @file  the main file; @yaml of cn_config_dump(), len bytes */
+int cn_reply_config(struct cn_buf *out, uint64_t id, const char *file,
+    const char *yaml, size_t len) CN_MUSTCHECK;
+/*
+ * A reload that was taken over; diags holds its warnings or is NULL.
+ *
+ * @changes  one line of text for each change, or ""
+ */
+int cn_reply_reload(struct cn_buf *out, uint64_t id, const char *changes,
+    const struct cn_diag_list *diags) CN_MUSTCHECK;
+/* Done, nothing to tell. */
+int cn_reply_done(struct cn_buf *out, uint64_t id) CN_MUSTCHECK;
+
+/* @diags  for CN_REPLY_CONFIG, else NULL */
+int cn_reply_error(struct cn_buf *out, uint64_t id, enum cn_reply_code code,
+    const struct cn_diag_list *diags, const char *fmt, ...) CN_MUSTCHECK
+    CN_PRINTF(5, 6);
+/* The answer to a request that did not decode. */
+int cn_reply_refused(
+    struct cn_buf *out, const struct cn_request *request) CN_MUSTCHECK;
+
+/* "not-found"; "unknown" for what is no code. */
+const char *cn_reply_code_name(enum cn_reply_code code);
+
+/* ---- the caller's side of replies ---- */
+
+struct cn_reply {
+	uint64_t id;
+	bool is_ok;
+	json_t *data;  /* owned; an object; NULL unless is_ok */
+	uint64_t next; /* 0: the end */
+	enum cn_reply_code code;
+	char text[CN_REPLY_TEXT_MAX];
+	struct cn_diag_list diags; /* of errors and reloads */
+};
+
+void cn_reply_init(struct cn_reply *reply);
+void cn_reply_fini(struct cn_reply *reply);
+
+/*
+ * @reply  after cn_reply_init() or _fini()
+ *
+ * Returns CN_OK (an error of the gateway is a reply too: see is_ok),
+ * CN_EPROTO, CN_ELIMIT or CN_ENOMEM; reply is then as after init.
+ */
+int cn_reply_decode(
+    const char *line, size_t len, struct cn_reply *reply) CN_MUSTCHECK;
+
+#endif /* CN_CONTROL_MESSAGE_H */
