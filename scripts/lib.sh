@@ -128,7 +128,9 @@ parts_test() {
 	part checks 60 scripts/check-all || true
 	pytests checks-selftest 120 tests/checks
 	part compile 900 scripts/compile build -Dtests=true || return
-	unit_tests unit build 2
+	if present 'tests/unit/*/test_*.c'; then
+		unit_tests unit build 2
+	fi
 	if present 'tests/sim/*.c'; then
 		simulation simulation build 1000 600
 	fi
@@ -148,7 +150,9 @@ parts_sanitized() {
 	export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 	part "compile-$name" 1200 scripts/compile "$dir" -Dtests=true \
 		-Db_sanitize="$1" -Db_lundef=false || return
-	unit_tests "unit-$name" "$dir" 6
+	if present 'tests/unit/*/test_*.c'; then
+		unit_tests "unit-$name" "$dir" 6
+	fi
 	if present 'tests/sim/*.c'; then
 		simulation "simulation-$name" "$dir" "$2" 900
 	fi
@@ -157,6 +161,7 @@ parts_sanitized() {
 
 # parts_fuzz SECONDS: each harness for so long, two at a time.
 parts_fuzz() {
+	present 'tests/fuzz/corpus/*' || return
 	part compile-fuzz 900 env CC=clang scripts/compile build-fuzz \
 		-Dtests=true -Dfuzz=true -Db_sanitize=address,undefined \
 		-Db_lundef=false || return
