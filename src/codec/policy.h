@@ -7,10 +7,21 @@
  * bottleneck, down while the processor is.  Arithmetic only: time and
  * measurements are passed in.
  *
+ * Each level of the ladder 1, 2, 3, 6, 9 has a speed S and a ratio r, measured
+ * or, until then, inferred from the nearest measured one.  Every 100 ms:
+ *
+ *   carrier busy, rate R known   the level with the greatest min(S, R * r);
+ *                                within 2 % the higher ratio wins
+ *   carrier busy, R unknown      rest: level 3, or the range's nearest
+ *   carrier not busy             one step down while coding takes a quarter
+ *                                of the time or more, else one step to rest
+ *
+ * Every 32nd batch tries another level up to two steps away, since on some
+ * data level 1 beats 3 in ratio and speed; only lower ones while the carrier
+ * is not busy.
+ *
  * Life:   embedded, one for each carrier and direction.
- * Design: doc/DESIGN.md, "Policy": maximise min(S * cores, R * r) with
- *         the ladder 1, 2, 3, 6, 9; ties to the higher ratio; every 32nd
- *         batch tries a neighbour.
+ * Design: doc/DESIGN.md, "Codec".
  */
 
 #include <stdbool.h>
@@ -18,6 +29,8 @@
 #include <stdint.h>
 
 #define CN_POLICY_LEVELS 5u /* 1, 2, 3, 6, 9 */
+#define CN_POLICY_INTERVAL_US 100000u
+#define CN_POLICY_TRIAL_EVERY 32u
 
 struct cn_policy {
 	struct {
@@ -26,8 +39,12 @@ struct cn_policy {
 		bool is_measured;
 	} level[CN_POLICY_LEVELS];
 	uint64_t chosen_us; /* when the choice was last made */
+	uint64_t spent_ns;  /* coding since then */
 	unsigned choice;    /* index into the ladder */
-	unsigned batches;   /* since start, for the trials */
+	unsigned batches;   /* since start, for the trials; wraps */
+	unsigned asked;     /* batches since the choice */
+	unsigned busy;      /* of these, with a busy carrier */
+	bool is_started;    /* a choice was made */
 };
 
 void cn_policy_init(struct cn_policy *policy);
@@ -39,12 +56,17 @@ void cn_policy_init(struct cn_policy *policy);
  * @rate_bps  drain rate of the carrier, bytes a second; 0: unknown
  * @is_busy   the carrier's queue was not empty when asked
  *
- * Returns a zstd level in the range (0 when the range is 0..0: raw).
+ * Returns a zstd level in the range (0 when the range is 0..0: raw).  A range
+ * that begins at 0 begins at 1: raw is for the probe to decide.
  */
 int cn_policy_level(struct cn_policy *policy, int level_min, int level_max,
     uint64_t rate_bps, bool is_busy, uint64_t now);
 
-/* What one batch did: plain and coded bytes and the time that it took. */
+/*
+ * What one coded batch did: plain and coded bytes and the time that it took
+ * (0: not measured; typical speeds are assumed then).  A level that is not on
+ * the ladder teaches nothing.
+ */
 void cn_policy_learn(struct cn_policy *policy, int level, size_t plain_len,
     size_t coded_len, uint64_t took_ns);
 
