@@ -11,7 +11,6 @@
 
 #include <assert.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,22 +20,14 @@
 
 #include "base/hash.h"
 #include "frame_samples.h"
+#include "golden_capture.h"
 #include "hello_samples.h"
 #include "wire/block.h"
 #include "wire/cursor.h"
 #include "wire/text.h"
 #include "wire/writer.h"
 
-#define CAPTURE_MAX (2u * 1024u * 1024u)
 #define LANE_WINDOW_LOG 17
-
-struct capture {
-	uint8_t *bin; /* owned */
-	size_t len;
-	FILE *json;
-	bool is_first;
-	unsigned block; /* number of the next */
-};
 
 /* One sending lane. */
 struct lane {
@@ -44,281 +35,7 @@ struct lane {
 	uint64_t id, generation, sequence;
 };
 
-/* ---- output ---- */
-
 static const char *folder;
-
-static FILE *
-open_out(const char *name, const char *kind)
-{
-	char path[4096];
-	FILE *file;
-	int n = snprintf(path, sizeof(path), "%s/%s.%s", folder, name, kind);
-
-	assert(n > 0 && (size_t)n < sizeof(path));
-	file = fopen(path, "wb");
-	if (file == NULL) {
-		perror(path);
-		exit(1);
-	}
-	return file;
-}
-
-static void
-begin(struct capture *c)
-{
-	*c = (struct capture){ .is_first = true };
-	c->bin = malloc(CAPTURE_MAX);
-	assert(c->bin != NULL);
-}
-
-static void
-item(struct capture *c)
-{
-	fputs(c->is_first ? "  {" : ",\n  {", c->json);
-	c->is_first = false;
-}
-
-static void
-put_hex(FILE *out, const uint8_t *bytes, size_t len)
-{
-	fputc('"', out);
-	for (size_t i = 0; i < len; i++) {
-		fprintf(out, "%02x", bytes[i]);
-	}
-	fputc('"', out);
-}
-
-static void
-put_bytes(struct capture *c, const char *name, const uint8_t *bytes, size_t len)
-{
-	fprintf(c->json, ", \"%s\": ", name);
-	put_hex(c->json, bytes, len);
-}
-
-static void
-put_number(struct capture *c, const char *name, uint64_t value)
-{
-	fprintf(c->json, ", \"%s\": %" PRIu64, name, value);
-}
-
-/* Our texts need no escapes but for bytes above 7f. */
-static void
-put_text(struct capture *c, const char *name, const char *text, size_t len)
-{
-	fprintf(c->json, ", \"%s\": \"%.*s\"", name, (int)len, text);
-}
-
-static void
-put_hash(struct capture *c, const char *name, uint64_t hash)
-{
-	fprintf(c->json, ", \"%s\": \"%016" PRIx64 "\"", name, hash);
-}
-
-static void
-add(struct capture *c, const uint8_t *bytes, size_t len)
-{
-	assert(len <= CAPTURE_MAX - c->len);
-	memcpy(c->bin + c->len, bytes, len);
-	c->len += len;
-}
-
-static void
-begin_capture(struct capture *c, const char *name)
-{
-	begin(c);
-	c->json = open_out(name, "json");
-	fprintf(
-	    c->json, "{\"libzstd\": %u, \"items\": [\n", ZSTD_versionNumber());
-}
-
-static void
-end_capture(struct capture *c, const char *name)
-{
-	FILE *bin = open_out(name, "bin");
-	size_t written = fwrite(c->bin, 1, c->len, bin);
-
-	fputs("\n]}\n", c->json);
-	if (written != c->len || fclose(bin) != 0 || fclose(c->json) != 0) {
-		perror(name);
-		exit(1);
-	}
-	free(c->bin);
-}
-
-/* ---- hello ---- */
-
-/* @later  bytes of fields that a later version might append */
-static void
-add_hello(struct capture *c, const struct cn_hello *hello, size_t later)
-{
-	uint8_t out[CN_HELLO_MAX] = { 0 };
-	size_t len = cn_hello_encode(out, sizeof(out), hello);
-
-	assert(len > 0 && len + later <= sizeof(out));
-	cn_be16_put(out, (uint16_t)(len + later - 2));
-	add(c, out, len + later);
-	item(c);
-	fputs("\"kind\": \"hello\"", c->json);
-	put_number(c, "version_min", hello->version_min);
-	put_number(c, "version_max", hello->version_max);
-	put_number(c, "status", hello->status);
-	put_number(c, "flags", hello->flags);
-	put_number(c, "features", hello->features);
-	put_bytes(c, "identity", hello->identity, CN_IDENTITY_BYTES);
-	put_bytes(c, "peer", hello->peer, CN_IDENTITY_BYTES);
-	put_bytes(c, "exporter", hello->exporter, CN_EXPORTER_BYTES);
-	put_bytes(c, "boot_id", hello->boot_id, CN_BOOT_ID_BYTES);
-	put_bytes(c, "link_id", hello->link_id, CN_LINK_ID_BYTES);
-	put_number(c, "slot", hello->slot);
-	put_number(c, "generation", hello->generation);
-	put_number(c, "workers", hello->workers);
-	put_number(c, "credit_floor", hello->credit_floor);
-	put_number(c, "lanes", hello->lanes);
-	put_number(c, "lane_window_log", hello->lane_window_log);
-	put_number(c, "prefix_max", hello->prefix_max);
-	put_number(c, "streams_max", hello->streams_max);
-	put_text(c, "name", hello->name, strlen(hello->name));
-	put_text(c, "text", hello->text, strlen(hello->text));
-	put_number(c, "later", later);
-	fputc('}', c->json);
-}
-
-/* ---- frames ---- */
-
-static void
-put_options(struct capture *c, const struct cn_frame_open *open)
-{
-	struct cn_cursor in;
-	struct cn_tlv tlv;
-	const char *between = "";
-
-	fputs(", \"options\": [", c->json);
-	cn_cursor_init(&in, open->options, open->options_len);
-	while (cn_tlv_next(&in, &tlv)) {
-		fprintf(c->json, "%s[%" PRIu64 ", ", between, tlv.type);
-		put_hex(c->json, tlv.data, tlv.len);
-		fputc(']', c->json);
-		between = ", ";
-	}
-	fputc(']', c->json);
-}
-
-static void
-put_block_ack(struct capture *c, const struct cn_frame_block_ack *ack)
-{
-	put_number(c, "next", ack->next);
-	fputs(", \"ranges\": [", c->json);
-	for (uint64_t i = 0; i < ack->ranges; i++) {
-		fprintf(c->json, "%s[%" PRIu64 ", %" PRIu64 "]",
-		    i == 0 ? "" : ", ", ack->range[i].skip, ack->range[i].run);
-	}
-	fputc(']', c->json);
-}
-
-static void
-put_token(struct capture *c, uint64_t value)
-{
-	put_hash(c, "token", value);
-}
-
-/* @is_verified  for FIN: "true", "false" or "null" */
-static void
-put_fields(struct capture *c, const struct cn_frame *f, const char *is_verified)
-{
-	switch (f->type) {
-	case CN_FRAME_OPEN:
-		put_number(c, "stream", f->u.open.stream);
-		put_number(c, "credit", f->u.open.credit);
-		put_hash(c, "scope", f->u.open.scope);
-		put_number(c, "flags", f->u.open.flags);
-		put_text(
-		    c, "service", f->u.open.service, f->u.open.service_len);
-		put_options(c, &f->u.open);
-		return;
-	case CN_FRAME_DATA:
-		put_number(c, "stream", f->u.data.stream);
-		put_number(c, "offset", f->u.data.offset);
-		put_bytes(c, "data", f->u.data.data, f->u.data.len);
-		return;
-	case CN_FRAME_FIN:
-		put_number(c, "stream", f->u.fin.stream);
-		put_number(c, "length", f->u.fin.length);
-		put_bytes(c, "digest", f->u.fin.digest, CN_DIGEST_BYTES);
-		fprintf(c->json, ", \"verified\": %s", is_verified);
-		return;
-	case CN_FRAME_RESET:
-		put_number(c, "stream", f->u.reset.stream);
-		put_number(c, "reason", f->u.reset.reason);
-		return;
-	case CN_FRAME_END:
-		put_number(c, "stream", f->u.end.stream);
-		return;
-	case CN_FRAME_DONE:
-		put_number(c, "stream", f->u.done.stream);
-		return;
-	case CN_FRAME_CREDIT:
-		put_number(c, "stream", f->u.credit.stream);
-		put_number(c, "offset", f->u.credit.offset);
-		return;
-	case CN_FRAME_ACK:
-		put_number(c, "stream", f->u.ack.stream);
-		put_number(c, "offset", f->u.ack.offset);
-		return;
-	case CN_FRAME_ACK_FIN:
-		put_number(c, "stream", f->u.ack_fin.stream);
-		put_number(c, "length", f->u.ack_fin.offset);
-		return;
-	case CN_FRAME_BLOCK_ACK:
-		put_block_ack(c, &f->u.block_ack);
-		return;
-	case CN_FRAME_NACK:
-		put_number(c, "block", f->u.nack.block);
-		put_number(c, "reason", f->u.nack.reason);
-		return;
-	case CN_FRAME_MISS:
-		put_number(c, "stream", f->u.miss.stream);
-		put_number(c, "offset", f->u.miss.offset);
-		put_number(c, "length", f->u.miss.len);
-		return;
-	case CN_FRAME_PING:
-		put_token(c, f->u.ping.token);
-		return;
-	case CN_FRAME_PONG:
-		put_token(c, f->u.pong.token);
-		return;
-	case CN_FRAME_LANE_CLOSE:
-		put_number(c, "lane", f->u.lane_close.lane);
-		put_number(c, "generation", f->u.lane_close.generation);
-		return;
-	case CN_FRAME_RESUME:
-		put_number(c, "stream", f->u.resume.stream);
-		put_number(c, "received", f->u.resume.received);
-		put_number(c, "written", f->u.resume.written);
-		put_number(c, "credit", f->u.resume.credit);
-		put_number(c, "flags", f->u.resume.flags);
-		return;
-	case CN_FRAME_RESUME_END:
-	case CN_FRAME_DRAIN:
-		return;
-	case CN_FRAME_CLOSE:
-		put_number(c, "code", f->u.close.code);
-		put_text(c, "text", f->u.close.text, f->u.close.text_len);
-		return;
-	}
-}
-
-static void
-put_frames(struct capture *c, const struct cn_frame *frames, size_t count,
-    const char *is_verified)
-{
-	for (size_t i = 0; i < count; i++) {
-		fprintf(c->json, "%s\n    {\"type\": \"%s\"", i == 0 ? "" : ",",
-		    cn_frame_name(frames[i].type));
-		put_fields(c, &frames[i], is_verified);
-		fputc('}', c->json);
-	}
-}
 
 /* ---- lane blocks ---- */
 
@@ -345,13 +62,13 @@ add_raw_block(struct capture *c, const struct cn_frame *frames, size_t count,
 
 	head.raw_len = (uint32_t)len;
 	head.hash = cn_block_lane_hash(&head, plain, len);
-	add(c, out, cn_fragment_lane_head(out, sizeof(out), &head));
-	add(c, plain, len);
-	item(c);
+	capture_add(c, out, cn_fragment_lane_head(out, sizeof(out), &head));
+	capture_add(c, plain, len);
+	capture_item(c);
 	fprintf(c->json, "\"block\": %u, \"kind\": \"lane-raw\"", c->block++);
-	put_hash(c, "hash", head.hash);
+	capture_hash(c, "hash", head.hash);
 	fputs(", \"frames\": [", c->json);
-	put_frames(c, frames, count, is_verified);
+	capture_frames(c, frames, count, is_verified);
 	fputs("]}", c->json);
 }
 
@@ -421,21 +138,21 @@ add_coded_block(struct capture *c, struct lane *lane,
 	if (fate != NULL && strcmp(fate, "hash") == 0) {
 		head.hash ^= 1;
 	}
-	add(c, out, cn_fragment_lane_head(out, sizeof(out), &head));
-	add(c, plain, raw);
-	add(c, coded, to.pos);
-	item(c);
+	capture_add(c, out, cn_fragment_lane_head(out, sizeof(out), &head));
+	capture_add(c, plain, raw);
+	capture_add(c, coded, to.pos);
+	capture_item(c);
 	fprintf(c->json, "\"block\": %u, \"kind\": \"lane-coded\"", c->block++);
-	put_number(c, "lane", head.lane);
-	put_number(c, "generation", head.generation);
-	put_number(c, "sequence", head.sequence);
-	put_number(c, "raw_len", head.raw_len);
-	put_number(c, "plain_len", head.plain_len);
-	put_number(c, "coded_len", head.coded_len);
-	put_hash(c, "hash", head.hash);
+	capture_number(c, "lane", head.lane);
+	capture_number(c, "generation", head.generation);
+	capture_number(c, "sequence", head.sequence);
+	capture_number(c, "raw_len", head.raw_len);
+	capture_number(c, "plain_len", head.plain_len);
+	capture_number(c, "coded_len", head.coded_len);
+	capture_hash(c, "hash", head.hash);
 	if (fate == NULL) {
 		fputs(", \"frames\": [", c->json);
-		put_frames(c, frames, count, "null");
+		capture_frames(c, frames, count, "null");
 		fputs("]}", c->json);
 	} else if (strcmp(fate, "dropped") == 0) {
 		fputs(", \"dropped\": true}", c->json);
@@ -494,8 +211,8 @@ batch_begin(struct capture *c, struct batch *b, const uint8_t *bytes,
 	b->fragments = 1;
 	head = cn_fragment_batch_head(out, sizeof(out), &b->head, b->sent);
 	assert(head > 0);
-	add(c, out, head);
-	add(c, b->body, b->sent);
+	capture_add(c, out, head);
+	capture_add(c, b->body, b->sent);
 }
 
 /* One MORE fragment of at most so many bytes. */
@@ -505,8 +222,8 @@ batch_more(struct capture *c, struct batch *b, size_t most)
 	size_t len = CN_MIN(most, b->head.coded_len - b->sent);
 	uint8_t out[CN_FRAGMENT_HEAD_MAX];
 
-	add(c, out, cn_fragment_more_head(out, sizeof(out), len));
-	add(c, b->body + b->sent, len);
+	capture_add(c, out, cn_fragment_more_head(out, sizeof(out), len));
+	capture_add(c, b->body + b->sent, len);
 	b->sent += len;
 	b->fragments++;
 }
@@ -521,27 +238,28 @@ batch_end(struct capture *c, struct batch *b, const uint8_t *bytes)
 	while (b->sent < h->coded_len) {
 		batch_more(c, b, CN_FRAGMENT_MAX - CN_FRAGMENT_HEAD_MAX);
 	}
-	item(c);
+	capture_item(c);
 	fprintf(c->json, "\"block\": %u, \"kind\": \"batch\"", b->block);
-	put_number(c, "stream", h->stream);
-	put_number(c, "offset", h->offset);
-	put_number(c, "plain_len", h->plain_len);
-	put_number(c, "coded_len", h->coded_len);
+	capture_number(c, "stream", h->stream);
+	capture_number(c, "offset", h->offset);
+	capture_number(c, "plain_len", h->plain_len);
+	capture_number(c, "coded_len", h->coded_len);
 	fprintf(c->json, ", \"keep\": %s, \"coding\": \"%s\"",
 	    (h->flags & CN_BATCH_KEEP) != 0 ? "true" : "false",
 	    h->coding == CN_CODING_ZSTD ? "zstd" : "raw");
-	put_number(c, "prefix_len", h->prefix_len);
+	capture_number(c, "prefix_len", h->prefix_len);
 	fputs(", \"ext\": [", c->json);
 	cn_cursor_init(&in, h->ext, h->ext_len);
 	while (cn_tlv_next(&in, &tlv)) {
 		fprintf(c->json, "[%" PRIu64 ", ", tlv.type);
-		put_hex(c->json, tlv.data, tlv.len);
+		capture_hex(c->json, tlv.data, tlv.len);
 		fputc(']', c->json);
 	}
 	fputc(']', c->json);
-	put_hash(c, "hash", h->hash);
-	put_number(c, "fragments", b->fragments);
-	put_hash(c, "plain_xxh64", XXH64(bytes + h->offset, h->plain_len, 0));
+	capture_hash(c, "hash", h->hash);
+	capture_number(c, "fragments", b->fragments);
+	capture_hash(
+	    c, "plain_xxh64", XXH64(bytes + h->offset, h->plain_len, 0));
 	fputc('}', c->json);
 	free(b->body);
 }
@@ -577,9 +295,9 @@ make_hellos(void)
 	struct capture c;
 
 	for (size_t i = 0; i < CN_ARRAY_LEN(names); i++) {
-		begin_capture(&c, names[i]);
-		add_hello(&c, &hello_samples[i], i == 1 ? 7 : 0);
-		end_capture(&c, names[i]);
+		capture_begin(&c, folder, names[i]);
+		capture_hello(&c, &hello_samples[i], i == 1 ? 7 : 0);
+		capture_end(&c);
 	}
 }
 
@@ -594,23 +312,23 @@ make_frames(void)
 	uint8_t out[64];
 	struct capture c;
 
-	begin_capture(&c, "frames");
-	add_hello(&c, &hello_samples[0], 0);
+	capture_begin(&c, folder, "frames");
+	capture_hello(&c, &hello_samples[0], 0);
 	for (size_t i = 0; i < CN_ARRAY_LEN(frame_samples); i++) {
 		add_raw_block(&c, &frame_samples[i], 1, "false");
 	}
 	add_raw_block(&c, frame_samples, CN_ARRAY_LEN(frame_samples), "false");
 	head.hash = cn_block_lane_hash(&head, unknown, sizeof(unknown));
-	add(&c, out, cn_fragment_lane_head(out, sizeof(out), &head));
-	add(&c, unknown, sizeof(unknown));
-	item(&c);
+	capture_add(&c, out, cn_fragment_lane_head(out, sizeof(out), &head));
+	capture_add(&c, unknown, sizeof(unknown));
+	capture_item(&c);
 	fprintf(c.json, "\"block\": %u, \"kind\": \"lane-raw\"", c.block++);
-	put_hash(&c, "hash", head.hash);
+	capture_hash(&c, "hash", head.hash);
 	fputs(", \"frames\": [{\"type\": \"ignored\", \"code\": 147, "
 	      "\"length\": 3}, {\"type\": \"ping\", "
 	      "\"token\": \"0000000000000009\"}]}",
 	    c.json);
-	end_capture(&c, "frames");
+	capture_end(&c);
 }
 
 /* The example of the document. */
@@ -622,10 +340,10 @@ make_example(void)
 		data_frame(0, 0, request, sizeof(request) - 1) };
 	struct capture c;
 
-	begin_capture(&c, "example");
-	add_hello(&c, &hello_samples[0], 0);
+	capture_begin(&c, folder, "example");
+	capture_hello(&c, &hello_samples[0], 0);
 	add_raw_block(&c, frames, CN_ARRAY_LEN(frames), "null");
-	end_capture(&c, "example");
+	capture_end(&c);
 }
 
 /* Messages of two scopes, a lane that ends, one that starts over. */
@@ -640,8 +358,8 @@ make_lanes(void)
 	struct cn_frame f[4];
 	struct capture c;
 
-	begin_capture(&c, "lanes");
-	add_hello(&c, &hello_samples[0], 0);
+	capture_begin(&c, folder, "lanes");
+	capture_hello(&c, &hello_samples[0], 0);
 	lane_start(&a, 0, 1);
 	lane_start(&b, CN_LANES_MAX - 1, 70);
 	f[0] = frame_samples[0];
@@ -671,7 +389,7 @@ make_lanes(void)
 	add_coded_block(&c, &b, f, 0, 1, NULL);
 	f[0] = data_frame(0, 3 * len, text, len);
 	add_coded_block(&c, &a, f, 0, 1, NULL);
-	end_capture(&c, "lanes");
+	capture_end(&c);
 	ZSTD_freeCCtx(a.ctx);
 	ZSTD_freeCCtx(b.ctx);
 }
@@ -686,8 +404,8 @@ make_lane_failure(void)
 	struct cn_frame f[2] = { frame_samples[0] };
 	struct capture c;
 
-	begin_capture(&c, "lane-failure");
-	add_hello(&c, &hello_samples[0], 0);
+	capture_begin(&c, folder, "lane-failure");
+	capture_hello(&c, &hello_samples[0], 0);
 	lane_start(&a, 3, 5);
 	f[1] = data_frame(0, 0, text, len);
 	add_coded_block(&c, &a, f, 0, 2, NULL);
@@ -703,7 +421,7 @@ make_lane_failure(void)
 	add_coded_block(&c, &a, f, 0, 2, NULL);
 	a.sequence++; /* a gap */
 	add_coded_block(&c, &a, f, 0, 1, "generation");
-	end_capture(&c, "lane-failure");
+	capture_end(&c);
 	ZSTD_freeCCtx(a.ctx);
 }
 
@@ -753,8 +471,8 @@ make_batches(void)
 	struct cn_frame f;
 	struct capture c;
 
-	begin_capture(&c, "batches");
-	add_hello(&c, &hello_samples[0], 0);
+	capture_begin(&c, folder, "batches");
+	capture_hello(&c, &hello_samples[0], 0);
 	f = frame_samples[0];
 	f.u.open.stream = 6;
 	add_raw_block(&c, &f, 1, "null");
@@ -794,7 +512,7 @@ make_batches(void)
 	h = (struct cn_batch_head){ .stream = 6, .offset = h.offset + 50000 };
 	add_batch(&c, &h, bytes, total - h.offset);
 	add_raw_block(&c, &fin, 1, "true");
-	end_capture(&c, "batches");
+	capture_end(&c);
 	free(bytes);
 }
 
@@ -824,12 +542,12 @@ make_resume(void)
 
 	hello.flags = 0;
 	hello.generation = 2;
-	begin_capture(&c, "resume");
-	add_hello(&c, &hello, 0);
+	capture_begin(&c, folder, "resume");
+	capture_hello(&c, &hello, 0);
 	add_raw_block(&c, f, 4, "null");
 	add_raw_block(&c, &data, 1, "null");
 	add_raw_block(&c, f + 4, 1, "null");
-	end_capture(&c, "resume");
+	capture_end(&c);
 }
 
 int
