@@ -42,8 +42,7 @@ enum cn_wanline_kind {
 struct cn_wanline_piece {
 	struct cn_wanline_piece *next; /* in the line, then the receiver's */
 	void *owner;                   /* borrowed; whose bytes these are */
-	uint64_t extra_us;   /* delay beyond the line's; set before put */
-	uint64_t departs_us; /* last bit on the wire */
+	uint64_t departs_us;           /* last bit on the wire */
 	uint64_t arrives_us;
 	enum cn_wanline_kind kind;
 	uint32_t len;  /* bytes of data; 0 unless DATA */
@@ -60,7 +59,6 @@ struct cn_wanline {
 	uint64_t free_ns;    /* when the wire has sent all that is put */
 	uint64_t last_us;    /* arrival of the piece put last */
 	uint64_t stalled_us; /* since when; 0: not stalled */
-	uint64_t lost_us;    /* spent stalled, all time */
 	uint64_t passed;     /* bytes delivered, all time */
 	struct cn_wanline_piece *first;     /* owned, all until last */
 	struct cn_wanline_piece **end;      /* where the next one goes */
