@@ -100,7 +100,8 @@ void cn_message_setup(void);
  * @line  without its newline; any bytes
  *
  * Returns CN_OK; CN_EPROTO with id (as far as it could be read), code and
- * text set; CN_ENOMEM likewise (INTERNAL).
+ * text set; CN_ENOMEM likewise (INTERNAL).  Memory that runs out inside the
+ * JSON parser may show as either.
  */
 int cn_request_decode(
     const char *line, size_t len, struct cn_request *ret) CN_MUSTCHECK;

@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "control/client.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+
+#define SYSTEM_PATH "/run/compressnet/control.sock"
+#define READ_BYTES (64u * 1024u)
+
+struct cn_client {
+	int fd;
+	uint64_t timeout_us;
+	uint64_t last_id;
+	struct cn_buf in;  /* bytes that came, the next line first */
+	struct cn_buf out; /* one request */
+};
+
+static int
+format_path(char *path, size_t size, const char *dir, const char *name)
+{
+	int len = snprintf(path, size, "%s%s", dir, name);
+
+	return len < 0 || (size_t)len >= size ? CN_ELIMIT : CN_OK;
+}
+
+int
+cn_client_path(const char *given, char *path, size_t size)
+{
+	const char *set = getenv("COMPRESSNET_SOCKET");
+	const char *runtime = getenv("XDG_RUNTIME_DIR");
+
+	if (given == NULL && set != NULL && set[0] != '\0') {
+		given = set;
+	}
+	if (given != NULL) {
+		return format_path(path, size, given, "");
+	}
+	if (geteuid() != 0 && runtime != NULL && runtime[0] == '/' &&
+	    access(SYSTEM_PATH, F_OK) != 0) {
+		return format_path(
+		    path, size, runtime, "/compressnet/control.sock");
+	}
+	return format_path(path, size, SYSTEM_PATH, "");
+}
+
+/* Wait until the socket is ready; CN_ETIMEDOUT when the deadline passes. */
+static int
+wait_for(int fd, short events, uint64_t deadline)
+{
+	for (;;) {
+		struct pollfd poller = { .fd = fd, .events = events };
+		uint64_t now = cn_clock_us();
+
+		if (now >= deadline) {
+			return CN_ETIMEDOUT;
+		}
+		uint64_t left_ms = (deadline - now + 999) / 1000;
+		int n = poll(&poller, 1, (int)CN_MIN(left_ms, (uint64_t)60000));
+		if (n > 0) {
+			return CN_OK;
+		}
+		if (n < 0 && errno != EINTR) {
+			return cn_err_from_errno(errno);
+		}
+	}
+}
+
+static int
+connect_to(int fd, const char *path, uint64_t deadline)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+	if (strlen(path) >= sizeof(address.sun_path)) {
+		return CN_ELIMIT;
+	}
+	memcpy(address.sun_path, path, strlen(path) + 1);
+	for (;;) {
+		if (connect(fd, (const struct sockaddr *)&address,
+			sizeof(address)) == 0) {
+			return CN_OK;
+		}
+		if (errno != EAGAIN && errno != EINTR) {
+			return cn_err_from_errno(errno);
+		}
+		/* A full backlog: Unix sockets cannot be polled for it. */
+		if (cn_clock_us() >= deadline) {
+			return CN_ETIMEDOUT;
+		}
+		(void)poll(NULL, 0, 10);
+	}
+}
+
+int
+cn_client_open(const char *path, uint64_t timeout_us, struct cn_client **ret)
+{
+	struct cn_client *client = cn_calloc(1, sizeof(*client));
+	int err;
+
+	if (client == NULL) {
+		return CN_ENOMEM;
+	}
+	cn_buf_init(&client->in, CN_REPLY_MAX + READ_BYTES);
+	cn_buf_init(&client->out, CN_REQUEST_MAX);
+	client->timeout_us = timeout_us;
+	client->fd =
+	    socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (client->fd < 0) {
+		err = cn_err_from_errno(errno);
+		goto fail;
+	}
+	err = connect_to(client->fd, path, cn_clock_us() + timeout_us);
+	if (err < 0) {
+		goto fail;
+	}
+	*ret = client;
+	return CN_OK;
+fail:
+	cn_client_close(&client);
+	return err;
+}
+
+void
+cn_client_close(struct cn_client **cp)
+{
+	struct cn_client *client = *cp;
+
+	if (client == NULL) {
+		return;
+	}
+	*cp = NULL;
+	if (client->fd >= 0) {
+		(void)close(client->fd);
+	}
+	cn_buf_fini(&client->in);
+	cn_buf_fini(&client->out);
+	cn_free(client);
+}
+
+static int
+send_request(struct cn_client *client, uint64_t deadline)
+{
+	while (client->out.len > 0) {
+		ssize_t n = send(client->fd, client->out.data, client->out.len,
+		    MSG_NOSIGNAL);
+
+		if (n > 0) {
+			cn_buf_consume(&client->out, (size_t)n);
+			continue;
+		}
+		if (n < 0 && errno != EAGAIN && errno != EINTR) {
+			return errno == EPIPE ? CN_ECLOSED
+					      : cn_err_from_errno(errno);
+		}
+		int err = wait_for(client->fd, POLLOUT, deadline);
+		if (err < 0) {
+			return err;
+		}
+	}
+	return CN_OK;
+}
+
+/* The length of the next line with its newline. */
+static int
+receive_line(struct cn_client *client, uint64_t deadline, size_t *ret)
+{
+	size_t looked = 0;
+
+	for (;;) {
+		const uint8_t *end = client->in.len == looked
+		    ? NULL
+		    : memchr(client->in.data + looked, '\n',
+			  client->in.len - looked);
+
+		if (end != NULL) {
+			*ret = (size_t)(end - client->in.data) + 1;
+			return CN_OK;
+		}
+		looked = client->in.len;
+		if (looked >= CN_REPLY_MAX) {
+			return CN_ELIMIT;
+		}
+		int err = wait_for(client->fd, POLLIN, deadline);
+		if (err == CN_OK) {
+			err = cn_buf_reserve(&client->in, READ_BYTES);
+		}
+		if (err < 0) {
+			return err;
+		}
+		ssize_t n =
+		    recv(client->fd, client->in.data + looked, READ_BYTES, 0);
+		if (n > 0) {
+			cn_buf_commit(&client->in, (size_t)n);
+		} else if (n == 0 || errno == ECONNRESET) {
+			return CN_ECLOSED;
+		} else if (errno != EAGAIN && errno != EINTR) {
+			return cn_err_from_errno(errno);
+		}
+	}
+}
+
+int
+cn_client_call(struct cn_client *client, struct cn_request *request,
+    struct cn_reply *reply)
+{
+	uint64_t deadline = cn_clock_us() + client->timeout_us;
+	size_t len = 0;
+
+	request->id = ++client->last_id;
+	cn_buf_clear(&client->out);
+	int err = cn_request_encode(request, &client->out);
+	if (err == CN_OK) {
+		err = send_request(client, deadline);
+		/* A gateway that refuses us may say so before it hangs up. */
+		if (err == CN_ECLOSED) {
+			err = CN_OK;
+		}
+	}
+	if (err == CN_OK) {
+		err = receive_line(client, deadline, &len);
+	}
+	if (err < 0) {
+		return err;
+	}
+	err = cn_reply_decode((const char *)client->in.data, len - 1, reply);
+	cn_buf_consume(&client->in, len);
+	if (err == CN_OK && reply->id != request->id && reply->is_ok) {
+		cn_reply_fini(reply);
+		err = CN_EPROTO;
+	}
+	return err;
+}
