@@ -45,7 +45,7 @@
 /* The port of carriers where an address names none. */
 #define CN_CONFIG_CARRIER_PORT 3u
 
-/* Where something stands, for messages at run time. */
+/* Where a value stands, for messages at run time. */
 struct cn_config_place {
 	uint32_t file; /* index into cn_config.files */
 	uint32_t line; /* from 1; 0: nowhere, it is a default */
@@ -67,8 +67,9 @@ enum cn_config_address_kind {
 };
 
 /*
- * An address.  A listening one is numeric (an address of IPv6 listens on
- * IPv6 alone: set IPV6_V6ONLY); a target may be a name.
+ * An address.  A listening one is numeric or "*": "*" takes IPv4 and IPv6,
+ * an address of IPv6 takes IPv6 alone (IPV6_V6ONLY), port 0 is any free one.
+ * A target may be a name.
  */
 struct cn_config_address {
 	enum cn_config_address_kind kind;
@@ -87,6 +88,7 @@ struct cn_config_addresses {
 
 struct cn_config_names {
 	const char **item;
+	struct cn_config_place *places; /* one for each */
 	size_t count;
 };
 
@@ -185,9 +187,7 @@ struct cn_config_memory {
 struct cn_config_limits {
 	struct cn_config_entry entry;
 	uint32_t streams_per_peer;
-	uint64_t window_bytes;      /* of one direction of a stream */
-	uint32_t handshakes;        /* unfinished, all sources */
-	uint32_t failed_handshakes; /* a second and source */
+	uint64_t window_bytes; /* of one direction of a stream */
 };
 
 struct cn_config_control {

@@ -18,8 +18,6 @@
 #include "config/config.h"
 #include "config/schema.h"
 
-
-
 enum cn_config_change_kind {
 	CN_CONFIG_ADDED,   /* an entry: peer, service, offer, profile */
 	CN_CONFIG_REMOVED, /* likewise */

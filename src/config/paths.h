@@ -34,10 +34,16 @@ struct cn_paths {
 	char socket[CN_PATHS_MAX];
 };
 
+enum cn_paths_kind {
+	CN_PATHS_SYSTEM, /* the left column, whoever asks */
+	CN_PATHS_USER,   /* the right column */
+	CN_PATHS_AUTO,   /* by the effective user */
+};
+
 /*
  * Returns CN_OK; CN_ENOENT when neither XDG folders nor HOME are set to
  * absolute paths; CN_ELIMIT when a path is too long.
  */
-int cn_paths_init(struct cn_paths *paths) CN_MUSTCHECK;
+int cn_paths_init(struct cn_paths *paths, enum cn_paths_kind kind) CN_MUSTCHECK;
 
 #endif /* CN_CONFIG_PATHS_H */

@@ -59,6 +59,7 @@ struct cn_wanline {
 	uint64_t free_ns;    /* when the wire has sent all that is put */
 	uint64_t last_us;    /* arrival of the piece put last */
 	uint64_t stalled_us; /* since when; 0: not stalled */
+	uint64_t lost_us;    /* spent stalled, all time */
 	uint64_t passed;     /* bytes delivered, all time */
 	struct cn_wanline_piece *first;     /* owned, all until last */
 	struct cn_wanline_piece **end;      /* where the next one goes */

@@ -74,9 +74,12 @@ struct cn_carrier_ops {
 	    struct cn_carrier *carrier, uint64_t rate_bps, uint64_t rtt_us);
 	/*
 	 * It is over; close it.  CN_ECLOSED: the peer said so; CN_EPIPE: cut;
-	 * CN_ETIMEDOUT; CN_ETLS; CN_EKEY: not a pinned key; CN_EPEER: not the
-	 * peer that was dialled or its hello is false; CN_EPROTO; or an
-	 * errno.  cn_carrier_gate_end() says more for accepted ones.
+	 * CN_ETIMEDOUT: the handshake's deadline; CN_EKEY: its key is not
+	 * pinned here; CN_EACCES: it refused our key; CN_EPEER: not the peer
+	 * that was dialled, or its hello is false; CN_EPROTO: no gateway or a
+	 * broken one; CN_ELIMIT: too much before authentication; CN_ETLS; or
+	 * an errno.  cn_carrier_gate_end() says more for accepted ones, and
+	 * cn_carrier_detail() has words.
 	 */
 	void (*on_end)(struct cn_carrier *carrier, int why);
 	/* Bytes for the carrier, as cn_link_pull(); inside of
@@ -150,8 +153,8 @@ bool cn_carrier_is_writable(const struct cn_carrier *carrier);
 void cn_carrier_close(
     struct cn_carrier **cp, const uint8_t *farewell, size_t len);
 
-/* Each second: rekeying by time, buffers of the idle, floods. */
-int cn_carrier_tick(struct cn_carrier *carrier, uint64_t now) CN_MUSTCHECK;
+/* Each second: gives the buffers of the idle back. */
+void cn_carrier_tick(struct cn_carrier *carrier, uint64_t now);
 
 void *cn_carrier_owner(const struct cn_carrier *carrier);
 void cn_carrier_set_owner(struct cn_carrier *carrier, void *owner);
@@ -159,6 +162,10 @@ void cn_carrier_set_owner(struct cn_carrier *carrier, void *owner);
 const uint8_t *cn_carrier_peer(const struct cn_carrier *carrier);
 /* Address of the other end. */
 const struct sockaddr *cn_carrier_address(const struct cn_carrier *carrier);
+/* The socket, to ask for its names alone; -1 when closed. */
+int cn_carrier_fd(const struct cn_carrier *carrier);
+/* What TLS had to say about the end; static text or NULL. */
+const char *cn_carrier_detail(const struct cn_carrier *carrier);
 /* How an accepted attempt ended, for the gate, once on_end came. */
 enum cn_gate_end cn_carrier_gate_end(const struct cn_carrier *carrier);
 

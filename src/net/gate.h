@@ -6,10 +6,10 @@
  * The gate before authentication: who may start a handshake, and a count of
  * how the attempts ended.
  *
- * At most CN_GATE_FLIGHT_MAX handshakes are in flight; the last
- * CN_GATE_FLIGHT_KEPT of them are for sources that authenticated before.
- * A source (an IPv4 address or an IPv6 /64) may have CN_GATE_RATE failed or
- * unfinished attempts a second, a known one CN_GATE_RATE_KNOWN.
+ * So many handshakes at most are in flight; the last quarter of them is kept
+ * for sources that authenticated before.  A source (an IPv4 address or an
+ * IPv6 /64) may have so many failed or unfinished attempts a second; a known
+ * one CN_GATE_KNOWN_TIMES as many.
  *
  * Life:   one for the process, shared by the workers.
  * Thread: any; it has its own lock and does no I/O.
@@ -23,10 +23,10 @@
 
 #include "base/attr.h"
 
-#define CN_GATE_FLIGHT_MAX 64u
-#define CN_GATE_FLIGHT_KEPT 16u
+/* Defaults of the limits, and what a known source has more. */
+#define CN_GATE_FLIGHT 64u
 #define CN_GATE_RATE 10u
-#define CN_GATE_RATE_KNOWN 40u
+#define CN_GATE_KNOWN_TIMES 4u
 /* Sources remembered; the one unused for longest makes room. */
 #define CN_GATE_SOURCES_MAX 1024u
 #define CN_GATE_KNOWN_MAX 256u
@@ -53,6 +53,14 @@ struct cn_gate; /* opaque */
 
 int cn_gate_create(struct cn_gate **ret) CN_MUSTCHECK;
 void cn_gate_free(struct cn_gate **gp);
+
+/*
+ * Change the limits.
+ *
+ * @flight  handshakes in flight, >= 4
+ * @rate    failures a second and source, >= 1
+ */
+void cn_gate_limit(struct cn_gate *gate, uint32_t flight, uint32_t rate);
 
 /*
  * May a connection from there start a handshake?

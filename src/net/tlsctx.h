@@ -26,20 +26,24 @@
 #include "base/attr.h"
 #include "wire/hello.h"
 
+struct cn_key;
 struct cn_tlsctx; /* opaque */
 
 /* Pinned identities at most. */
 #define CN_TLSCTX_PINS_MAX 4096u
+/* Label of the exporter (RFC 8446, section 7.5) that binds a hello to its
+ * connection; no context, CN_EXPORTER_BYTES. */
+#define CN_TLSCTX_EXPORTER "EXPORTER-compressnet-hello"
 /* KeyUpdates that a peer may send in a minute without data between. */
 #define CN_TLSCTX_KEYUPDATES_MAX 60u
 
 /*
- * @key       our Ed25519 key; borrowed during the call (referenced)
- * @identity  its identity: SHA-256 of its SPKI
+ * @key  our key; borrowed during the call
  *
- * Returns CN_OK, CN_ENOMEM, CN_EKEY when the key is no Ed25519 key, CN_ETLS.
+ * Returns CN_OK, CN_ENOMEM, CN_EKEY, CN_ETLS.
  */
-int cn_tlsctx_create(EVP_PKEY *key, struct cn_tlsctx **ret) CN_MUSTCHECK;
+int cn_tlsctx_create(
+    const struct cn_key *key, struct cn_tlsctx **ret) CN_MUSTCHECK;
 void cn_tlsctx_free(struct cn_tlsctx **tp);
 
 /* Our own identity. */
@@ -49,17 +53,14 @@ const uint8_t *cn_tlsctx_identity(const struct cn_tlsctx *tls);
  * Swap the pinned set.  Live carriers are not touched: their owner cuts
  * those whose pin is gone.
  *
- * @pins  copied
+ * @pins  count identities, one behind the other; copied
  *
  * Returns CN_OK, CN_ENOMEM, CN_ELIMIT; the old set stays on errors.
  */
-int cn_tlsctx_pin(struct cn_tlsctx *tls,
-    const uint8_t (*pins)[CN_IDENTITY_BYTES], size_t count) CN_MUSTCHECK;
+int cn_tlsctx_pin(
+    struct cn_tlsctx *tls, const uint8_t *pins, size_t count) CN_MUSTCHECK;
 bool cn_tlsctx_is_pinned(
     struct cn_tlsctx *tls, const uint8_t identity[CN_IDENTITY_BYTES]);
-
-/* SHA-256 of a public key's SPKI; CN_OK or CN_ETLS. */
-int cn_tlsctx_spki(EVP_PKEY *key, uint8_t ret[CN_IDENTITY_BYTES]) CN_MUSTCHECK;
 
 /* What a handshake found out about the other side. */
 struct cn_tlsctx_peer {

@@ -118,7 +118,7 @@ struct cn_frame_block_ack {
 
 /* State flags of RESUME, and the flags' known mask. */
 #define CN_RESUME_FIN_KNOWN 0x01u /* the receiver holds the FIN */
-#define CN_RESUME_ASK 0x02u	  /* answer with your RESUME of this stream */
+#define CN_RESUME_ASK 0x02u       /* answer with your RESUME of this stream */
 #define CN_RESUME_FLAGS 0x03u
 
 struct cn_frame_resume {

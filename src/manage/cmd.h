@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CN_MANAGE_CMD_H
+#define CN_MANAGE_CMD_H
+
+/*
+ * The commands' functions; what each does stands in its row of commands.c.
+ * Data goes to stdout, talk to stderr.
+ *
+ * Thread: main.
+ */
+
+#include "manage/cli.h"
+
+enum cn_exit cn_cmd_status(const struct cn_args *args);
+enum cn_exit cn_cmd_streams_list(const struct cn_args *args);
+enum cn_exit cn_cmd_streams_show(const struct cn_args *args);
+enum cn_exit cn_cmd_streams_kill(const struct cn_args *args);
+enum cn_exit cn_cmd_peers(const struct cn_args *args);
+enum cn_exit cn_cmd_services(const struct cn_args *args);
+enum cn_exit cn_cmd_config_check(const struct cn_args *args);
+enum cn_exit cn_cmd_config_show(const struct cn_args *args);
+enum cn_exit cn_cmd_config_schema(const struct cn_args *args);
+enum cn_exit cn_cmd_config_reload(const struct cn_args *args);
+enum cn_exit cn_cmd_key_gen(const struct cn_args *args);
+enum cn_exit cn_cmd_key_show(const struct cn_args *args);
+enum cn_exit cn_cmd_demo(const struct cn_args *args);
+enum cn_exit cn_cmd_completion(const struct cn_args *args);
+enum cn_exit cn_cmd_version(const struct cn_args *args);
+enum cn_exit cn_cmd_help(const struct cn_args *args);
+
+#endif /* CN_MANAGE_CMD_H */
