@@ -2,6 +2,7 @@
 #include <assert.h>
 
 #include "base/alloc.h"
+#include "base/attr.h"
 #include "base/err.h"
 #include "codec/codec.h"
 #include "codec/context.h"
@@ -23,27 +24,37 @@ struct cn_lane_dec {
 	bool is_broken;         /* until restart */
 };
 
-/* Memory of a sending context, bytes: the most that zstd will take. */
-static size_t
-enc_memory(const struct cn_codec_config *config)
+/* No search table needs more slots than twice the window's bytes, and none
+ * is worth more than 2 MiB of a lane. */
+#define TABLE_LOG_MAX 19u
+
+/* zstd's own choice, with tables that fit the window: it narrows them only
+ * where it knows the whole length. */
+static ZSTD_compressionParameters
+enc_params(const struct cn_codec_config *config)
 {
 	ZSTD_compressionParameters params =
 	    ZSTD_getCParams(config->lane_level, 0, 0);
+	unsigned log = CN_MIN(config->lane_window_log + 1, TABLE_LOG_MAX);
 
 	params.windowLog = config->lane_window_log;
-	params = ZSTD_adjustCParams(params, 0, 0);
-	return ZSTD_estimateCStreamSize_usingCParams(params);
+	params.hashLog = CN_MIN(params.hashLog, log);
+	params.chainLog = CN_MIN(params.chainLog, log);
+	return ZSTD_adjustCParams(params, 0, 0);
 }
 
 static void
 enc_set_params(ZSTD_CCtx *ctx, const struct cn_codec_config *config)
 {
+	ZSTD_compressionParameters own = enc_params(config);
 	const struct {
 		ZSTD_cParameter name;
 		int value;
 	} params[] = {
 		{ ZSTD_c_compressionLevel, config->lane_level },
-		{ ZSTD_c_windowLog, (int)config->lane_window_log },
+		{ ZSTD_c_windowLog, (int)own.windowLog },
+		{ ZSTD_c_hashLog, (int)own.hashLog },
+		{ ZSTD_c_chainLog, (int)own.chainLog },
 		{ ZSTD_c_format, ZSTD_f_zstd1_magicless },
 		{ ZSTD_c_contentSizeFlag, 0 },
 		{ ZSTD_c_checksumFlag, 0 },
@@ -83,7 +94,8 @@ enc_prepare(struct cn_lane_enc *lane)
 int
 cn_lane_enc_create(struct cn_codec *codec, struct cn_lane_enc **ret)
 {
-	size_t bytes = enc_memory(&codec->config);
+	size_t bytes =
+	    ZSTD_estimateCStreamSize_usingCParams(enc_params(&codec->config));
 	struct cn_lane_enc *lane = cn_calloc(1, sizeof(*lane));
 
 	if (lane == NULL) {

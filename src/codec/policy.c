@@ -9,13 +9,20 @@
 /* Socket, chunk hash and TLS work that each plain byte costs besides coding,
  * seconds. */
 #define OTHER_COST 1.0e-9
-/* Scores and ratios closer than this are equal. */
+/* Scores closer than this are equal: the ratio decides. */
 #define TIE 0.02
+/* Ratios closer than this are equal too: the lower level costs less. */
+#define TIE_RATIO 0.005
 /* Share of the time above which coding is what holds the carrier back. */
 #define SPENT_HIGH 0.25
 /* Weight of a new measure, for the running level and for a trial. */
 #define WEIGHT_RUNNING 0.125
 #define WEIGHT_TRIAL 0.25
+/* Batches after a change of level before its news are taken as news about the
+ * data: until then they correct what was thought of that level. */
+#define SETTLE_BATCHES 16u
+/* Steps above the choice that a trial may cost; below it costs nothing. */
+#define TRIAL_STEPS_UP 2u
 /* A batch shorter than this weighs less in proportion. */
 #define FULL_WEIGHT_LEN 65536.0
 
@@ -32,9 +39,6 @@ static const struct {
 	{ 6, 105e6, 3.60 },
 	{ 9, 60e6, 3.72 },
 };
-
-/* Steps of the ladder that the trials try in turn. */
-static const int trial_steps[] = { -1, 1, -2, 2 };
 
 struct range {
 	unsigned first; /* indices into the ladder */
@@ -123,32 +127,42 @@ score_of(struct estimate estimate, double rate)
 	return CN_MIN(coded, rate * estimate.ratio);
 }
 
+/*
+ * The level with the best score.  Of those that tie, the running one stays
+ * unless another has a ratio that is really higher; else the lowest of about
+ * the highest ratio, so that what pays nothing is not paid for long.
+ */
 static unsigned
 best_of(const struct cn_policy *policy, struct range range, double rate)
 {
+	struct estimate e[CN_POLICY_LEVELS];
+	bool is_tied[CN_POLICY_LEVELS];
 	double top = 0;
+	double ratio = 0; /* the highest of those that tie with the top */
 
 	for (unsigned i = range.first; i <= range.last; i++) {
-		double score = score_of(estimate_of(policy, i), rate);
-
-		top = CN_MAX(top, score);
-	}
-
-	unsigned best = policy->choice;
-	double ratio = 0; /* what a candidate must beat */
-	struct estimate current = estimate_of(policy, policy->choice);
-
-	/* The running level stays unless another is really better. */
-	if (score_of(current, rate) >= top * (1 - TIE)) {
-		ratio = current.ratio * (1 + TIE);
+		e[i] = estimate_of(policy, i);
+		top = CN_MAX(top, score_of(e[i], rate));
 	}
 	for (unsigned i = range.first; i <= range.last; i++) {
-		struct estimate e = estimate_of(policy, i);
-
-		if (score_of(e, rate) >= top * (1 - TIE) && e.ratio > ratio) {
-			best = i;
-			ratio = e.ratio;
+		is_tied[i] = score_of(e[i], rate) >= top * (1 - TIE);
+		if (is_tied[i]) {
+			ratio = CN_MAX(ratio, e[i].ratio);
 		}
+	}
+
+	unsigned choice = policy->choice;
+
+	if (choice >= range.first && choice <= range.last && is_tied[choice] &&
+	    e[choice].ratio >= ratio * (1 - TIE)) {
+		ratio = e[choice].ratio;
+	}
+
+	unsigned best = range.first;
+
+	while (best < range.last &&
+	    (!is_tied[best] || e[best].ratio < ratio * (1 - TIE_RATIO))) {
+		best++;
 	}
 	return best;
 }
@@ -165,6 +179,7 @@ choose(struct cn_policy *policy, struct range range, uint64_t rate_bps,
 {
 	double passed_ns = (double)(now - policy->chosen_us) * 1e3;
 	bool is_busy = policy->busy * 2 >= policy->asked;
+	unsigned before = policy->choice;
 
 	if (is_busy) {
 		policy->choice = rate_bps == 0
@@ -176,6 +191,9 @@ choose(struct cn_policy *policy, struct range range, uint64_t rate_bps,
 	} else {
 		policy->choice = step_towards(policy->choice, rest_of(range));
 	}
+	if (policy->choice != before) {
+		policy->settled = 0;
+	}
 	policy->chosen_us = now;
 	policy->spent_ns = 0;
 	policy->asked = 0;
@@ -186,19 +204,25 @@ choose(struct cn_policy *policy, struct range range, uint64_t rate_bps,
 static unsigned
 trial_of(const struct cn_policy *policy, struct range range, bool is_busy)
 {
-	if (policy->batches % CN_POLICY_TRIAL_EVERY != 0) {
-		return policy->choice;
+	unsigned choice = policy->choice;
+
+	if (policy->batches % CN_POLICY_TRIAL_EVERY != 0 ||
+	    choice < range.first || choice > range.last) {
+		return choice;
+	}
+
+	unsigned last =
+	    is_busy ? CN_MIN(range.last, choice + TRIAL_STEPS_UP) : choice;
+	unsigned others = last - range.first; /* the choice not counted */
+
+	if (others == 0) {
+		return choice;
 	}
 
 	unsigned turn = policy->batches / CN_POLICY_TRIAL_EVERY;
-	int by = trial_steps[turn % CN_ARRAY_LEN(trial_steps)];
-	int step = (int)policy->choice + by;
+	unsigned step = range.first + turn % others;
 
-	if (step < (int)range.first || step > (int)range.last ||
-	    (by > 0 && !is_busy)) {
-		return policy->choice;
-	}
-	return (unsigned)step;
+	return step < choice ? step : step + 1;
 }
 
 int
@@ -271,7 +295,12 @@ learn_step(struct cn_policy *policy, unsigned step, double speed, double ratio,
 		policy->level[step].speed = smooth(old_speed, speed, weight);
 	}
 	policy->level[step].ratio = smooth(old_ratio, ratio, weight);
-	if (is_running) {
+	if (!is_running) {
+		return;
+	}
+	if (policy->settled < SETTLE_BATCHES) {
+		policy->settled++;
+	} else {
 		scale_others(policy, step,
 		    policy->level[step].speed / old_speed,
 		    policy->level[step].ratio / old_ratio);

@@ -11,14 +11,17 @@
  * or, until then, inferred from the nearest measured one.  Every 100 ms:
  *
  *   carrier busy, rate R known   the level with the greatest min(S, R * r);
- *                                within 2 % the higher ratio wins
+ *                                within 2 % the higher ratio wins, but
+ *                                what gains less than 2 % in ratio is not
+ *                                climbed for, and what loses less than
+ *                                0.5 % is left for a lower level
  *   carrier busy, R unknown      rest: level 3, or the range's nearest
  *   carrier not busy             one step down while coding takes a quarter
  *                                of the time or more, else one step to rest
  *
- * Every 32nd batch tries another level up to two steps away, since on some
- * data level 1 beats 3 in ratio and speed; only lower ones while the carrier
- * is not busy.
+ * Every 32nd batch tries another level in turn, since on some data level 1
+ * beats 3 in ratio and speed: any lower one, and, while the carrier is busy,
+ * those up to two steps above.
  *
  * Life:   embedded, one for each carrier and direction.
  * Design: doc/DESIGN.md, "Codec".
@@ -44,6 +47,7 @@ struct cn_policy {
 	unsigned batches;   /* since start, for the trials; wraps */
 	unsigned asked;     /* batches since the choice */
 	unsigned busy;      /* of these, with a busy carrier */
+	unsigned settled;   /* batches learned since the choice changed */
 	bool is_started;    /* a choice was made */
 };
 
