@@ -37,7 +37,7 @@
 
 struct cn_codec;
 struct cn_pool;
-struct cn_link;	  /* opaque */
+struct cn_link;   /* opaque */
 struct cn_stream; /* opaque */
 
 /* Carriers that a link may have at a time. */
@@ -46,27 +46,27 @@ struct cn_stream; /* opaque */
 #define CN_LINK_WINDOW_MAX (64u * 1024u * 1024u)
 
 struct cn_link_config {
-	bool is_dialler;	 /* opens even stream ids, the other odd */
-	uint32_t slots;		 /* carriers, 1..CN_LINK_SLOTS_MAX */
-	uint32_t credit_floor;	 /* bytes, >= CN_CREDIT_FLOOR_MIN */
-	uint32_t window_max;	 /* bytes, <= CN_LINK_WINDOW_MAX */
-	uint64_t streams_max;	 /* live streams that the peer may open */
+	bool is_dialler;           /* opens even stream ids, the other odd */
+	uint32_t slots;            /* carriers, 1..CN_LINK_SLOTS_MAX */
+	uint32_t credit_floor;     /* bytes, >= CN_CREDIT_FLOOR_MIN */
+	uint32_t window_max;       /* bytes, <= CN_LINK_WINDOW_MAX */
+	uint64_t streams_max;      /* live streams that the peer may open */
 	uint64_t resume_window_us; /* no carrier for so long: link is lost */
-	struct cn_pool *pool;	 /* borrowed; memory of the worker */
-	struct cn_codec *codec;	 /* borrowed; coders of the worker */
+	struct cn_pool *pool;      /* borrowed; memory of the worker */
+	struct cn_codec *codec;    /* borrowed; coders of the worker */
 };
 
 /* How a stream trades bytes against delay; from its service's profile. */
 struct cn_link_profile {
 	uint32_t coalesce_us; /* longest that small data waits, busy carrier */
-	int level_min;	      /* zstd levels that the policy may use; */
-	int level_max;	      /* equal: fixed.  0 and 0: never code */
+	int level_min;        /* zstd levels that the policy may use; */
+	int level_max;        /* equal: fixed.  0 and 0: never code */
 };
 
 /* What opens a stream here.  All borrowed during the call. */
 struct cn_link_open {
 	const char *service; /* name of the offer at the peer, 1..63 bytes */
-	uint64_t scope;	     /* key of the scope; same key, shared history */
+	uint64_t scope;      /* key of the scope; same key, shared history */
 	const char *client;  /* text of the client's address, or NULL */
 	struct cn_link_profile profile;
 };
@@ -182,8 +182,8 @@ void cn_link_path(struct cn_link *link, uint32_t slot, uint64_t rate_bps,
     uint64_t rtt_us, bool is_busy);
 
 /* A last CLOSE block for a carrier that ends; returns its bytes. */
-size_t cn_link_farewell(uint8_t *out, size_t cap, enum cn_close code,
-    const char *text);
+size_t cn_link_farewell(
+    uint8_t *out, size_t cap, enum cn_close code, const char *text);
 
 /* When cn_link_tick() is next needed; UINT64_MAX: not. */
 uint64_t cn_link_deadline(const struct cn_link *link);
@@ -195,8 +195,8 @@ bool cn_link_event(struct cn_link *link, struct cn_link_event *ret);
 /* Tell the peer to open no more; new cn_stream_open() fails here. */
 void cn_link_drain(struct cn_link *link);
 /* Reset all streams with a reason, as when the peer forgot the link. */
-void cn_link_reset_all(struct cn_link *link, enum cn_reset reason,
-    uint64_t now);
+void cn_link_reset_all(
+    struct cn_link *link, enum cn_reset reason, uint64_t now);
 /* Live streams, tombstones not counted. */
 uint64_t cn_link_streams(const struct cn_link *link);
 
@@ -219,8 +219,8 @@ uint64_t cn_stream_id(const struct cn_stream *stream);
 const char *cn_stream_service(const struct cn_stream *stream);
 /* Text of the client's address as the opener gave it; "" if it did not. */
 const char *cn_stream_client(const struct cn_stream *stream);
-void cn_stream_set_profile(struct cn_stream *stream,
-    const struct cn_link_profile *profile);
+void cn_stream_set_profile(
+    struct cn_stream *stream, const struct cn_link_profile *profile);
 
 /*
  * Local socket -> link.  How many bytes may be taken now: bounded by the
@@ -233,8 +233,8 @@ size_t cn_stream_room(const struct cn_stream *stream);
  *
  * Returns the spans filled in (0: none now).  Follow by cn_stream_fill().
  */
-size_t cn_stream_fill_spans(struct cn_stream *stream, struct cn_span *spans,
-    size_t max);
+size_t cn_stream_fill_spans(
+    struct cn_stream *stream, struct cn_span *spans, size_t max);
 
 /*
  * So many bytes were read into those spans.
@@ -242,15 +242,15 @@ size_t cn_stream_fill_spans(struct cn_stream *stream, struct cn_span *spans,
  * @len         <= the spans' sum; may be 0
  * @is_drained  the socket gave less than was asked: it is empty now
  */
-void cn_stream_fill(struct cn_stream *stream, size_t len, bool is_drained,
-    uint64_t now);
+void cn_stream_fill(
+    struct cn_stream *stream, size_t len, bool is_drained, uint64_t now);
 
 /* The local socket reached its end of file. */
 void cn_stream_finish(struct cn_stream *stream, uint64_t now);
 
 /* Link -> local socket.  Verified bytes in order; 0 when none. */
-size_t cn_stream_read_spans(struct cn_stream *stream, struct cn_span *spans,
-    size_t max);
+size_t cn_stream_read_spans(
+    struct cn_stream *stream, struct cn_span *spans, size_t max);
 /* The local socket accepted so many of them. */
 void cn_stream_consume(struct cn_stream *stream, size_t len, uint64_t now);
 /* The peer's FIN is verified and every byte was consumed: shut down the
@@ -261,8 +261,8 @@ void cn_stream_shut(struct cn_stream *stream, uint64_t now);
 /*
  * End a stream badly and give its handle back: no event follows.
  */
-void cn_stream_reset(struct cn_stream *stream, enum cn_reset reason,
-    uint64_t now);
+void cn_stream_reset(
+    struct cn_stream *stream, enum cn_reset reason, uint64_t now);
 
 /* Give the handle back after an event ENDED or RESET. */
 void cn_stream_release(struct cn_stream *stream);
@@ -271,10 +271,10 @@ void cn_stream_release(struct cn_stream *stream);
 
 /* Bytes by fate, one direction of a stream, or summed over a link. */
 struct cn_link_bytes {
-	uint64_t lan;	  /* plain bytes of the applications */
+	uint64_t lan;     /* plain bytes of the applications */
 	uint64_t literal; /* of these: went through zstd */
-	uint64_t raw;	  /* of these: went as they are */
-	uint64_t coded;	  /* wire bytes that carried the literal ones */
+	uint64_t raw;     /* of these: went as they are */
+	uint64_t coded;   /* wire bytes that carried the literal ones */
 	uint64_t framing; /* wire bytes of heads, frames and control */
 };
 
@@ -286,8 +286,8 @@ struct cn_stream_stats {
 	uint64_t window_sent; /* credit that the peer gave beyond acked */
 	uint64_t unread;      /* bytes waiting for the local socket */
 	uint64_t resent;      /* bytes sent more than once */
-	uint32_t slot;	      /* its carrier */
-	bool is_ours;	      /* opened here */
+	uint32_t slot;        /* its carrier */
+	bool is_ours;         /* opened here */
 	bool is_confirmed;    /* the peer knows it */
 	bool fin_sent, fin_received;
 };
@@ -296,22 +296,22 @@ struct cn_link_stats {
 	struct cn_link_bytes sent; /* closed streams included */
 	struct cn_link_bytes received;
 	uint64_t streams_opened, streams_accepted;
-	uint64_t resets[CN_RESET_MAX];	 /* streams that ended so */
+	uint64_t resets[CN_RESET_MAX]; /* streams that ended so */
 	uint64_t nacks_sent[CN_NACK_MAX], nacks_received[CN_NACK_MAX];
 	uint64_t misses_sent, misses_received;
 	uint64_t resumes; /* carriers attached after the first of a slot */
 	uint64_t blocks_sent, blocks_received;
-	uint64_t resent; /* bytes sent more than once */
+	uint64_t resent;    /* bytes sent more than once */
 	bool is_coding_off; /* three bad hashes in ten minutes */
-	uint64_t rtt_us; /* by ping, last; 0: unknown */
+	uint64_t rtt_us;    /* by ping, last; 0: unknown */
 };
 
-void cn_stream_stats(const struct cn_stream *stream,
-    struct cn_stream_stats *ret);
+void cn_stream_stats(
+    const struct cn_stream *stream, struct cn_stream_stats *ret);
 void cn_link_stats(const struct cn_link *link, struct cn_link_stats *ret);
 
 /* Walk the live streams in no order; NULL starts; NULL: no more. */
-struct cn_stream *cn_link_next_stream(struct cn_link *link,
-    struct cn_stream *after);
+struct cn_stream *cn_link_next_stream(
+    struct cn_link *link, struct cn_stream *after);
 
 #endif /* CN_LINK_LINK_H */

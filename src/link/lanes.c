@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "link/state.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/err.h"
+
+#define LANE_WORDS (CN_LANES_MAX / 64u)
+
+struct cn_lane *
+cn_lane_get(struct cn_slot *slot, uint64_t scope)
+{
+	struct cn_lane *lane = cn_map_get(&slot->lanes, scope);
+
+	if (lane != NULL) {
+		return lane;
+	}
+	lane = cn_calloc(1, sizeof(*lane));
+	if (lane == NULL) {
+		return NULL;
+	}
+	lane->scope = scope;
+	cn_list_init(&lane->streams);
+	cn_list_init(&lane->ready_item);
+	cn_list_init(&lane->used_item);
+	if (cn_map_put(&slot->lanes, scope, lane) != CN_OK) {
+		cn_free(lane);
+		return NULL;
+	}
+	return lane;
+}
+
+struct cn_lane *
+cn_lane_by_id(struct cn_slot *slot, uint32_t id)
+{
+	for (struct cn_list *it = slot->lanes_used.next;
+	     it != &slot->lanes_used; it = it->next) {
+		struct cn_lane *lane =
+		    CN_CONTAINER_OF(it, struct cn_lane, used_item);
+
+		if (lane->id == id) {
+			return lane;
+		}
+	}
+	return NULL;
+}
+
+/* Take the context away; the object stays while streams point to it. */
+static void
+lane_shut(struct cn_slot *slot, struct cn_lane *lane, bool is_told)
+{
+	if (lane->enc == NULL) {
+		return;
+	}
+	if (is_told) {
+		(void)cn_compose_reply(
+		    slot, CN_FRAME_LANE_CLOSE, lane->id, lane->generation, 0);
+	}
+	slot->lane_ids[lane->id / 64] &= ~(UINT64_C(1) << (lane->id % 64));
+	cn_lane_enc_free(&lane->enc);
+	cn_list_remove(&lane->used_item);
+}
+
+void
+cn_lane_drop_if_idle(struct cn_slot *slot, struct cn_lane *lane)
+{
+	if (lane->enc == NULL && cn_list_is_empty(&lane->streams)) {
+		cn_list_remove(&lane->ready_item);
+		cn_map_remove(&slot->lanes, lane->scope);
+		cn_free(lane);
+	}
+}
+
+static void
+lane_drop(struct cn_slot *slot, struct cn_lane *lane, bool is_told)
+{
+	lane_shut(slot, lane, is_told);
+	cn_lane_drop_if_idle(slot, lane);
+}
+
+/* The lowest free id, or UINT32_MAX at the peer's limit. */
+static uint32_t
+take_id(struct cn_slot *slot)
+{
+	uint32_t limit = CN_MIN(slot->peer_lanes, CN_LANES_MAX);
+
+	for (uint32_t id = 0; id < limit; id++) {
+		uint64_t bit = UINT64_C(1) << (id % 64);
+
+		if ((slot->lane_ids[id / 64] & bit) == 0) {
+			slot->lane_ids[id / 64] |= bit;
+			return id;
+		}
+	}
+	return UINT32_MAX;
+}
+
+static bool
+ids_ready(struct cn_slot *slot)
+{
+	if (slot->lane_ids == NULL) {
+		slot->lane_ids = cn_calloc(LANE_WORDS, sizeof(uint64_t));
+	}
+	if (slot->lane_generations == NULL) {
+		slot->lane_generations =
+		    cn_calloc(CN_LANES_MAX, sizeof(uint64_t));
+	}
+	return slot->lane_ids != NULL && slot->lane_generations != NULL;
+}
+
+/* Close the slot's lane that was used longest ago, but not just now. */
+static bool
+evict(struct cn_slot *slot, uint64_t now)
+{
+	struct cn_list *oldest = cn_list_first(&slot->lanes_used);
+	struct cn_lane *lane;
+
+	if (oldest == NULL) {
+		return false;
+	}
+	lane = CN_CONTAINER_OF(oldest, struct cn_lane, used_item);
+	if (now - lane->used_us < CN_LINK_BULK_US) {
+		return false;
+	}
+	lane_drop(slot, lane, true);
+	return true;
+}
+
+bool
+cn_lane_open(struct cn_link *link, struct cn_slot *slot, struct cn_lane *lane,
+    uint64_t now)
+{
+	int r;
+
+	if (lane->enc == NULL) {
+		if (slot->peer_lanes == 0 || !ids_ready(slot)) {
+			return false;
+		}
+		r = cn_lane_enc_create(link->config.codec, &lane->enc);
+		if (r == CN_EBUSY && evict(slot, now)) {
+			r = cn_lane_enc_create(link->config.codec, &lane->enc);
+		}
+		if (r != CN_OK) {
+			lane->enc = NULL;
+			return false;
+		}
+		lane->id = take_id(slot);
+		if (lane->id == UINT32_MAX && evict(slot, now)) {
+			lane->id = take_id(slot);
+		}
+		if (lane->id == UINT32_MAX) {
+			cn_lane_enc_free(&lane->enc);
+			return false;
+		}
+		lane->generation = ++slot->lane_generations[lane->id];
+		lane->sequence = 0;
+	}
+	lane->used_us = now;
+	cn_list_remove(&lane->used_item);
+	cn_list_append(&slot->lanes_used, &lane->used_item);
+	return true;
+}
+
+void
+cn_lane_restart(struct cn_slot *slot, struct cn_lane *lane)
+{
+	assert(lane->enc != NULL);
+	cn_lane_enc_restart(lane->enc);
+	lane->generation = ++slot->lane_generations[lane->id];
+	lane->sequence = 0;
+}
+
+void
+cn_lanes_tick(struct cn_link *link, struct cn_slot *slot, uint64_t now)
+{
+	struct cn_list *it;
+
+	(void)link;
+	while ((it = cn_list_first(&slot->lanes_used)) != NULL) {
+		struct cn_lane *lane =
+		    CN_CONTAINER_OF(it, struct cn_lane, used_item);
+
+		if (now - lane->used_us < CN_LINK_LANE_IDLE_US) {
+			break;
+		}
+		lane_drop(slot, lane, true);
+	}
+}
+
+void
+cn_lanes_fini(struct cn_slot *slot)
+{
+	size_t pos = 0;
+	uint64_t scope;
+	void *value;
+
+	while (cn_map_next(&slot->lanes, &pos, &scope, &value)) {
+		struct cn_lane *lane = value;
+		struct cn_list *it;
+
+		lane_shut(slot, lane, false);
+		while ((it = cn_list_first(&lane->streams)) != NULL) {
+			cn_list_remove(it);
+		}
+		cn_list_remove(&lane->ready_item);
+		cn_free(lane);
+	}
+	cn_map_fini(&slot->lanes);
+	cn_map_init(&slot->lanes);
+	cn_free(slot->lane_ids);
+	slot->lane_ids = NULL;
+	cn_free(slot->lane_generations);
+	slot->lane_generations = NULL;
+	if (slot->lanes_in != NULL) {
+		for (uint32_t i = 0; i < CN_LINK_LANES_IN; i++) {
+			cn_lane_dec_free(&slot->lanes_in[i].dec);
+		}
+		cn_free(slot->lanes_in);
+		slot->lanes_in = NULL;
+	}
+}
+
+/* ---- receiving ---- */
+
+void
+cn_lane_in_close(struct cn_slot *slot, uint64_t lane, uint64_t generation)
+{
+	struct cn_lane_in *in;
+
+	if (lane >= CN_LINK_LANES_IN || slot->lanes_in == NULL) {
+		return;
+	}
+	in = &slot->lanes_in[lane];
+	if (in->generation == generation) {
+		cn_lane_dec_free(&in->dec);
+	}
+}
+
+/*
+ * CN_OK: the plain bytes are in out.  CN_EAGAIN: the block belongs to a
+ * generation that failed; it is dropped in silence, its frames come again.
+ * CN_ECODING: it failed, once; CN_EPROTO: it cannot be.
+ */
+int
+cn_lane_in_block(struct cn_link *link, struct cn_slot *slot,
+    const struct cn_lane_head *head, const uint8_t *coded, uint8_t *out)
+{
+	struct cn_lane_in *in;
+	int r;
+
+	if (head->lane >= CN_LINK_LANES_IN) {
+		return CN_EPROTO;
+	}
+	if (slot->lanes_in == NULL) {
+		slot->lanes_in =
+		    cn_calloc(CN_LINK_LANES_IN, sizeof(*slot->lanes_in));
+		if (slot->lanes_in == NULL) {
+			return CN_ENOMEM;
+		}
+	}
+	in = &slot->lanes_in[head->lane];
+	if (head->generation < in->generation) {
+		return CN_EPROTO;
+	}
+	if (head->generation > in->generation) {
+		in->generation = head->generation;
+		in->sequence = 0;
+		in->is_failed = false;
+		if (in->dec != NULL) {
+			cn_lane_dec_restart(in->dec);
+		}
+	}
+	if (in->is_failed) {
+		return CN_EAGAIN;
+	}
+	if (in->dec == NULL && head->sequence == 0) {
+		r = cn_lane_dec_create(
+		    link->config.codec, CN_LANE_WINDOW_LOG_MAX, &in->dec);
+		if (r != CN_OK) {
+			in->is_failed = true;
+			return r;
+		}
+	}
+	r = CN_ECODING;
+	if (in->dec != NULL && head->sequence == in->sequence) {
+		in->sequence++;
+		r = cn_lane_dec_block(
+		    in->dec, coded, head->coded_len, out, head->plain_len);
+	}
+	if (r != CN_OK) {
+		in->is_failed = true;
+	}
+	return r;
+}

@@ -1,0 +1,644 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "link/link.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/err.h"
+#include "link/state.h"
+#include "wire/writer.h"
+
+/* Least room behind which a pull goes on filling. */
+#define PULL_LEAST 1024u
+
+/* ---- life ---- */
+
+static void
+slot_init(struct cn_slot *slot)
+{
+	cn_list_init(&slot->urgent);
+	cn_list_init(&slot->lazy);
+	cn_list_init(&slot->marker);
+	cn_list_init(&slot->ready);
+	cn_list_init(&slot->bulk);
+	cn_list_init(&slot->lanes_used);
+	cn_map_init(&slot->lanes);
+	cn_ranges_init(&slot->nacked, CN_LINK_WITHHELD_MAX);
+	cn_ranges_init(&slot->withheld, CN_LINK_WITHHELD_MAX);
+}
+
+/* Forget what belonged to one carrier; its streams stay as they are. */
+static void
+slot_clear(struct cn_link *link, struct cn_slot *slot)
+{
+	cn_lanes_fini(slot);
+	cn_table_fini(&slot->table);
+	cn_ranges_fini(&slot->nacked);
+	cn_ranges_fini(&slot->withheld);
+	cn_list_remove(&slot->marker);
+	cn_free(slot->replies);
+	slot->replies = NULL;
+	slot->reply_first = slot->reply_count = slot->reply_cap = 0;
+	memset(&slot->batch, 0, sizeof(slot->batch));
+	cn_free(slot->plain);
+	slot->plain = NULL;
+	cn_free(slot->coded);
+	slot->coded = NULL;
+	cn_pool_put(link->config.pool, slot->in.page);
+	cn_free(slot->in.coded);
+	memset(&slot->in, 0, sizeof(slot->in));
+	slot->is_up = false;
+	slot->is_ping_due = slot->is_pong_due = slot->is_drain_due = false;
+	slot->is_block_ack_due = false;
+	slot->ping_us = 0;
+}
+
+int
+cn_link_create(
+    const struct cn_link_config *config, uint64_t now, struct cn_link **ret)
+{
+	struct cn_link *link;
+
+	if (config->slots == 0 || config->slots > CN_LINK_SLOTS_MAX ||
+	    config->credit_floor < CN_CREDIT_FLOOR_MIN ||
+	    config->window_max > CN_LINK_WINDOW_MAX ||
+	    config->window_max < config->credit_floor) {
+		return CN_EINVAL;
+	}
+	link = cn_calloc(1, sizeof(*link));
+	if (link == NULL) {
+		return CN_ENOMEM;
+	}
+	link->config = *config;
+	link->next_id = config->is_dialler ? 0 : 1;
+	link->peer_credit_floor = CN_CREDIT_FLOOR_MIN;
+	link->peer_streams_max = config->streams_max;
+	link->down_us = now;
+	link->starved_us = UINT64_MAX;
+	cn_map_init(&link->streams);
+	cn_ranges_init(&link->seen, CN_LINK_SEEN_MAX);
+	cn_list_init(&link->events);
+	cn_list_init(&link->starved);
+	cn_list_init(&link->send_hist);
+	cn_list_init(&link->recv_hist);
+	for (uint32_t i = 0; i < CN_LINK_SLOTS_MAX; i++) {
+		slot_init(&link->slot[i]);
+		link->slot[i].down_us = now;
+	}
+	*ret = link;
+	return CN_OK;
+}
+
+void
+cn_link_free(struct cn_link **lp)
+{
+	struct cn_link *link = *lp;
+	size_t pos = 0;
+	uint64_t id;
+	void *value;
+
+	if (link == NULL) {
+		return;
+	}
+	*lp = NULL;
+	for (uint32_t i = 0; i < CN_LINK_SLOTS_MAX; i++) {
+		slot_clear(link, &link->slot[i]);
+	}
+	while (pos = 0, cn_map_next(&link->streams, &pos, &id, &value)) {
+		cn_stream_destroy(value);
+	}
+	for (uint32_t i = 0; i < CN_LINK_SLOTS_MAX; i++) {
+		cn_map_fini(&link->slot[i].lanes);
+	}
+	cn_map_fini(&link->streams);
+	cn_ranges_fini(&link->seen);
+	cn_free(link);
+}
+
+/* ---- carriers ---- */
+
+bool
+cn_link_is_up(const struct cn_link *link, uint32_t slot)
+{
+	return slot < link->config.slots && link->slot[slot].is_up;
+}
+
+uint64_t
+cn_link_generation(const struct cn_link *link, uint32_t slot)
+{
+	return slot < link->config.slots ? link->slot[slot].generation : 0;
+}
+
+/* Streams whose carrier this becomes; the active ones come first. */
+static void
+adopt_streams(
+    struct cn_link *link, uint32_t number, bool is_active, uint64_t now)
+{
+	size_t pos = 0;
+	uint64_t id;
+	void *value;
+
+	while (cn_map_next(&link->streams, &pos, &id, &value)) {
+		struct cn_stream *s = value;
+		bool is_busy = s->tx.start != s->tx.end ||
+		    s->rx.start != s->rx.end || s->state != CN_STREAM_LIVE;
+
+		if ((s->slot != number && link->slot[s->slot].is_up) ||
+		    is_busy != is_active) {
+			continue;
+		}
+		s->credit = CN_MAX(s->credit, link->peer_credit_floor);
+		cn_stream_move(s, number, false, now);
+	}
+}
+
+int
+cn_link_attach(struct cn_link *link, uint32_t number, uint64_t generation,
+    const struct cn_hello *peer, uint64_t now)
+{
+	struct cn_slot *slot;
+
+	if (number >= link->config.slots || link->is_dead) {
+		return CN_EINVAL;
+	}
+	slot = &link->slot[number];
+	if (generation <= slot->generation) {
+		return CN_ESTALE;
+	}
+	if (slot->generation > 0) {
+		link->stats.resumes++;
+	}
+	slot_clear(link, slot);
+	slot->is_up = true;
+	slot->generation = generation;
+	slot->peer_lanes = peer->lanes;
+	slot->peer_lane_window_log = peer->lane_window_log;
+	slot->peer_prefix_max = CN_MIN(peer->prefix_max, CN_BATCH_PREFIX_MAX);
+	slot->lazy_us = slot->block_ack_us = UINT64_MAX;
+	slot->bulk_hold_us = UINT64_MAX;
+	slot->hold_us = 0;
+	slot->rate_bps = slot->rtt_us = 0;
+	slot->is_busy = false;
+	slot->received_blocks = slot->settled_blocks = 0;
+	slot->heard_us = now;
+	slot->next_ping_us = now + CN_LINK_PING_US;
+	slot->is_drain_due = link->is_draining;
+	slot->is_ping_due = true; /* for the round trip */
+	cn_policy_init(&slot->policy);
+	link->peer_credit_floor =
+	    CN_MAX(link->peer_credit_floor, (uint64_t)peer->credit_floor);
+	link->peer_streams_max = peer->streams_max;
+	link->down_us = 0;
+	adopt_streams(link, number, true, now);
+	adopt_streams(link, number, false, now);
+	cn_list_append(&slot->urgent, &slot->marker);
+	return CN_OK;
+}
+
+void
+cn_link_detach(struct cn_link *link, uint32_t number, uint64_t now)
+{
+	struct cn_slot *slot = &link->slot[number];
+
+	assert(number < link->config.slots);
+	if (!slot->is_up) {
+		return;
+	}
+	slot_clear(link, slot);
+	slot->down_us = now;
+	for (uint32_t i = 0; i < link->config.slots; i++) {
+		if (link->slot[i].is_up) {
+			return;
+		}
+	}
+	link->down_us = now;
+}
+
+void
+cn_link_carrier_failed(struct cn_link *link, struct cn_slot *slot,
+    enum cn_close reason, uint64_t now)
+{
+	uint32_t number = cn_slot_number(link, slot);
+
+	cn_link_detach(link, number, now);
+	link->carrier_events |= 1u << number;
+	link->carrier_reason[number] = reason;
+}
+
+void
+cn_link_path(struct cn_link *link, uint32_t number, uint64_t rate_bps,
+    uint64_t rtt_us, bool is_busy)
+{
+	struct cn_slot *slot = &link->slot[number];
+
+	assert(number < link->config.slots);
+	if (rate_bps > 0) {
+		slot->rate_bps = rate_bps;
+	}
+	if (rtt_us > 0) {
+		slot->rtt_us = rtt_us;
+	}
+	slot->is_busy = is_busy;
+}
+
+size_t
+cn_link_pull(struct cn_link *link, uint32_t number, uint8_t *out, size_t cap,
+    uint64_t now)
+{
+	struct cn_slot *slot = &link->slot[number];
+	size_t used = 0;
+
+	assert(number < link->config.slots && cap >= CN_FRAGMENT_MAX);
+	while (slot->is_up && cap - used >= PULL_LEAST) {
+		uint8_t *at = out + used;
+		size_t room = cap - used, n = 0;
+		bool is_bulk = cn_bulk_is_ready(link, slot, now);
+
+		/* Lane blocks go between the fragments of a batch; neither
+		 * keeps the other from its turn. */
+		if (!slot->was_lane || !is_bulk) {
+			n = cn_compose_lane_block(link, slot, at, room, now);
+			slot->was_lane = n > 0;
+		}
+		if (n == 0 && is_bulk) {
+			n = cn_bulk_fragment(link, slot, at, room, now);
+			slot->was_lane = false;
+		}
+		if (n == 0) {
+			break;
+		}
+		used += n;
+	}
+	link->stats.sent.framing += used;
+	return used;
+}
+
+size_t
+cn_link_farewell(uint8_t *out, size_t cap, enum cn_close code, const char *text)
+{
+	uint8_t body[CN_TEXT_MAX + 16];
+	struct cn_frame frame = { .type = CN_FRAME_CLOSE };
+	struct cn_lane_head head = { 0 };
+	struct cn_writer w;
+	size_t len;
+
+	frame.u.close.code = (uint64_t)code;
+	frame.u.close.text = text;
+	frame.u.close.text_len = CN_MIN(strlen(text), (size_t)CN_TEXT_MAX);
+	cn_writer_init(&w, body, sizeof(body));
+	cn_frame_encode(&w, &frame);
+	len = cn_writer_len(&w);
+	head.raw_len = (uint32_t)len;
+	head.hash = cn_block_lane_hash(&head, body, len);
+	cn_writer_init(&w, out, cap);
+	w.len = cn_fragment_lane_head(out, cap, &head);
+	cn_writer_bytes(&w, body, len);
+	return cn_writer_ok(&w) && w.len > len ? w.len : 0;
+}
+
+/* ---- time ---- */
+
+/* Something that the peer must answer is outstanding on the carrier. */
+static bool
+is_outstanding(const struct cn_slot *slot)
+{
+	return slot->ping_us != 0 ||
+	    slot->table.first_block != slot->table.next_block;
+}
+
+static bool
+can_move(const struct cn_link *link)
+{
+	for (uint32_t i = 0; i < link->config.slots; i++) {
+		if (link->slot[i].is_up) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static uint64_t
+slot_deadline(const struct cn_link *link, const struct cn_slot *slot)
+{
+	uint64_t at = UINT64_MAX;
+
+	if (!slot->is_up) {
+		return slot->generation > 0 && slot->down_us != UINT64_MAX &&
+			can_move(link)
+		    ? slot->down_us + CN_LINK_MOVE_US
+		    : UINT64_MAX;
+	}
+	at = CN_MIN(slot->next_ping_us, slot->lazy_us);
+	at = CN_MIN(at, slot->block_ack_us);
+	at = CN_MIN(at, slot->bulk_hold_us);
+	if (slot->hold_us != 0) {
+		at = CN_MIN(at, slot->hold_us);
+	}
+	if (is_outstanding(slot)) {
+		at = CN_MIN(at, slot->heard_us + CN_LINK_DEAD_US);
+	}
+	if (!cn_list_is_empty(&slot->lanes_used)) {
+		struct cn_lane *lane =
+		    CN_LIST_ENTRY(cn_list_first(&slot->lanes_used),
+			struct cn_lane, used_item);
+
+		at = CN_MIN(at, lane->used_us + CN_LINK_LANE_IDLE_US);
+	}
+	return at;
+}
+
+static struct cn_stream *
+oldest_sender(const struct cn_link *link)
+{
+	struct cn_list *it = cn_list_first(&link->send_hist);
+
+	return it == NULL ? NULL
+			  : CN_LIST_ENTRY(it, struct cn_stream, send_hist_item);
+}
+
+static struct cn_stream *
+oldest_receiver(const struct cn_link *link)
+{
+	struct cn_list *it = cn_list_first(&link->recv_hist);
+
+	return it == NULL ? NULL
+			  : CN_LIST_ENTRY(it, struct cn_stream, recv_hist_item);
+}
+
+uint64_t
+cn_link_deadline(const struct cn_link *link)
+{
+	const struct cn_stream *sender = oldest_sender(link);
+	const struct cn_stream *receiver = oldest_receiver(link);
+	uint64_t at = UINT64_MAX;
+
+	if (link->is_dead) {
+		return UINT64_MAX;
+	}
+	for (uint32_t i = 0; i < link->config.slots; i++) {
+		at = CN_MIN(at, slot_deadline(link, &link->slot[i]));
+	}
+	if (sender != NULL) {
+		at = CN_MIN(at, sender->send_hist_us + CN_LINK_HISTORY_SEND_US);
+	}
+	if (receiver != NULL) {
+		at = CN_MIN(
+		    at, receiver->recv_hist_us + CN_LINK_HISTORY_RECEIVE_US);
+	}
+	if (link->down_us != 0) {
+		at = CN_MIN(at, link->down_us + link->config.resume_window_us);
+	}
+	return CN_MIN(at, link->starved_us);
+}
+
+static void
+tick_slot(struct cn_link *link, struct cn_slot *slot, uint64_t now)
+{
+	if (is_outstanding(slot) && now >= slot->heard_us + CN_LINK_DEAD_US) {
+		cn_link_carrier_failed(link, slot, CN_CLOSE_TIMEOUT, now);
+		return;
+	}
+	if (now >= slot->next_ping_us) {
+		slot->next_ping_us = now + CN_LINK_PING_US;
+		if (slot->ping_us == 0) {
+			slot->is_ping_due = true;
+		}
+	}
+	cn_lanes_tick(link, slot, now);
+}
+
+/* Streams of a carrier that stays down go on with another. */
+static void
+move_streams(struct cn_link *link, uint32_t from, uint64_t now)
+{
+	uint32_t to = 0;
+	size_t pos = 0;
+	uint64_t id;
+	void *value;
+
+	while (to < link->config.slots && !link->slot[to].is_up) {
+		to++;
+	}
+	if (to == link->config.slots) {
+		return;
+	}
+	link->slot[from].down_us = UINT64_MAX;
+	while (cn_map_next(&link->streams, &pos, &id, &value)) {
+		struct cn_stream *s = value;
+
+		/* The opener chooses; the other side follows. */
+		if (s->slot == from &&
+		    (s->is_ours || s->state != CN_STREAM_LIVE)) {
+			cn_stream_move(s, to, true, now);
+		}
+	}
+}
+
+static void
+tick_histories(struct cn_link *link, uint64_t now)
+{
+	struct cn_stream *s;
+
+	while ((s = oldest_sender(link)) != NULL &&
+	    now >= s->send_hist_us + CN_LINK_HISTORY_SEND_US) {
+		cn_list_remove(&s->send_hist_item);
+		cn_history_drop(&s->tx_hist);
+	}
+	while ((s = oldest_receiver(link)) != NULL &&
+	    now >= s->recv_hist_us + CN_LINK_HISTORY_RECEIVE_US) {
+		cn_list_remove(&s->recv_hist_item);
+		cn_history_drop(&s->rx_hist);
+	}
+}
+
+static void
+tick_starved(struct cn_link *link, uint64_t now)
+{
+	struct cn_list *it;
+
+	if (cn_list_is_empty(&link->starved)) {
+		link->starved_us = UINT64_MAX;
+		return;
+	}
+	if (cn_pool_level(link->config.pool) >= 90) {
+		link->starved_us = now + CN_LINK_STARVED_US;
+		return;
+	}
+	link->starved_us = UINT64_MAX;
+	while ((it = cn_list_first(&link->starved)) != NULL) {
+		struct cn_stream *s =
+		    CN_LIST_ENTRY(it, struct cn_stream, starved_item);
+
+		cn_list_remove(it);
+		cn_stream_tell(s, CN_TOLD_WRITABLE);
+	}
+}
+
+void
+cn_link_tick(struct cn_link *link, uint64_t now)
+{
+	if (link->is_dead) {
+		return;
+	}
+	if (link->down_us != 0 &&
+	    now >= link->down_us + link->config.resume_window_us) {
+		cn_link_reset_all(link, CN_RESET_LINK_LOST, now);
+		link->is_dead = link->is_lost = true;
+		return;
+	}
+	for (uint32_t i = 0; i < link->config.slots; i++) {
+		struct cn_slot *slot = &link->slot[i];
+
+		if (slot->is_up) {
+			tick_slot(link, slot, now);
+		} else if (slot->generation > 0 &&
+		    slot->down_us != UINT64_MAX &&
+		    now >= slot->down_us + CN_LINK_MOVE_US) {
+			move_streams(link, i, now);
+		}
+	}
+	tick_histories(link, now);
+	if (now >= link->starved_us) {
+		tick_starved(link, now);
+	}
+}
+
+/* ---- events ---- */
+
+static bool
+stream_event(struct cn_link *link, struct cn_link_event *ret)
+{
+	static const struct {
+		enum cn_told told;
+		enum cn_link_event_type type;
+	} order[] = {
+		{ CN_TOLD_OPEN, CN_LINK_EVENT_OPEN },
+		{ CN_TOLD_READABLE, CN_LINK_EVENT_READABLE },
+		{ CN_TOLD_WRITABLE, CN_LINK_EVENT_WRITABLE },
+		{ CN_TOLD_ENDED, CN_LINK_EVENT_ENDED },
+		{ CN_TOLD_RESET, CN_LINK_EVENT_RESET },
+	};
+	struct cn_list *it = cn_list_first(&link->events);
+	struct cn_stream *s;
+
+	if (it == NULL) {
+		return false;
+	}
+	s = CN_LIST_ENTRY(it, struct cn_stream, event_item);
+	for (size_t i = 0; i < CN_ARRAY_LEN(order); i++) {
+		if ((s->told & (unsigned)order[i].told) == 0) {
+			continue;
+		}
+		s->told &= ~(unsigned)order[i].told;
+		ret->type = order[i].type;
+		ret->stream = s;
+		ret->reason = s->outcome;
+		ret->slot = s->slot;
+		break;
+	}
+	if (s->told == 0) {
+		cn_list_remove(it);
+	}
+	return true;
+}
+
+bool
+cn_link_event(struct cn_link *link, struct cn_link_event *ret)
+{
+	memset(ret, 0, sizeof(*ret));
+	if (stream_event(link, ret)) {
+		return true;
+	}
+	for (uint32_t i = 0; i < link->config.slots; i++) {
+		if ((link->carrier_events & (1u << i)) == 0) {
+			continue;
+		}
+		link->carrier_events &= ~(1u << i);
+		ret->type = CN_LINK_EVENT_CARRIER;
+		ret->slot = i;
+		ret->reason = link->carrier_reason[i];
+		return true;
+	}
+	if (link->is_peer_draining && !link->is_drain_told) {
+		link->is_drain_told = true;
+		ret->type = CN_LINK_EVENT_DRAINING;
+		return true;
+	}
+	if (link->is_lost && !link->is_lost_told) {
+		link->is_lost_told = true;
+		ret->type = CN_LINK_EVENT_LOST;
+		return true;
+	}
+	return false;
+}
+
+/* ---- the rest ---- */
+
+void
+cn_link_drain(struct cn_link *link)
+{
+	if (link->is_draining) {
+		return;
+	}
+	link->is_draining = true;
+	for (uint32_t i = 0; i < link->config.slots; i++) {
+		link->slot[i].is_drain_due = link->slot[i].is_up;
+	}
+}
+
+void
+cn_link_reset_all(struct cn_link *link, enum cn_reset reason, uint64_t now)
+{
+	size_t pos = 0;
+	uint64_t id;
+	void *value;
+
+	while (cn_map_next(&link->streams, &pos, &id, &value)) {
+		struct cn_stream *s = value;
+
+		if (s->state == CN_STREAM_LIVE) {
+			cn_stream_fail(s, reason, true, now);
+		}
+	}
+}
+
+uint64_t
+cn_link_streams(const struct cn_link *link)
+{
+	return link->live;
+}
+
+void
+cn_link_stats(const struct cn_link *link, struct cn_link_stats *ret)
+{
+	*ret = link->stats;
+	ret->is_coding_off = link->is_coding_off;
+	/* All that was pulled but bytes that carried data is framing. */
+	ret->sent.framing -=
+	    CN_MIN(ret->sent.framing, ret->sent.coded + ret->sent.raw);
+	ret->received.framing -= CN_MIN(
+	    ret->received.framing, ret->received.coded + ret->received.raw);
+}
+
+struct cn_stream *
+cn_link_next_stream(struct cn_link *link, struct cn_stream *after)
+{
+	size_t pos = 0;
+	uint64_t id;
+	void *value;
+
+	/* The walk goes on behind the one that was given. */
+	if (after != NULL) {
+		pos = after->walk;
+	}
+	while (cn_map_next(&link->streams, &pos, &id, &value)) {
+		struct cn_stream *s = value;
+
+		if (s->state == CN_STREAM_LIVE) {
+			s->walk = pos;
+			return s;
+		}
+	}
+	return NULL;
+}

@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CN_LINK_STATE_H
+#define CN_LINK_STATE_H
+
+/*
+ * The engine's own structures; nothing outside src/link includes this.
+ *
+ * Who does what:
+ *   link.c      life, carriers, time, events, statistics
+ *   stream.c    streams seen from the local socket; their ends
+ *   compose.c   what goes out: control, lane blocks
+ *   bulk.c      what goes out: batches
+ *   dispatch.c  what comes in: fragments, frames
+ *   deliver.c   what comes in: reassembly, FIN, credit
+ *   table.c     block -> frames, until BLOCK_ACK or NACK
+ *   lanes.c     lanes of a carrier, both ways
+ *
+ * The one idea: no frame is queued.  A stream has `due' bits; each says that
+ * a frame of a kind must be made from the stream's state the next time its
+ * carrier composes.  Losing a block or a carrier only sets bits again.
+ */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/pool.h"
+#include "base/ranges.h"
+#include "codec/codec.h"
+#include "codec/policy.h"
+#include "link/history.h"
+#include "link/link.h"
+#include "link/ring.h"
+#include "wire/block.h"
+#include "wire/frame.h"
+#include "wire/limits.h"
+
+/* Pending pieces of a stream out of order, and re-send ranges. */
+#define CN_LINK_GAPS_MAX 64u
+/* Holes in the set of stream ids seen. */
+#define CN_LINK_SEEN_MAX 4096u
+/* Stateless answers (DONE, RESET) that wait at a time in a slot. */
+#define CN_LINK_REPLIES_MAX 65536u
+/* Runs of blocks left out of BLOCK_ACK: what one such frame can tell. */
+#define CN_LINK_WITHHELD_MAX CN_BLOCK_ACK_RANGES_MAX
+/* Blocks and their entries that a carrier remembers until BLOCK_ACK. */
+#define CN_TABLE_BLOCKS 4096u
+#define CN_TABLE_ENTRIES 16384u
+
+/* Times, microseconds. */
+#define CN_LINK_ACK_DELAY_US UINT64_C(20000)
+#define CN_LINK_PING_US UINT64_C(5000000)
+#define CN_LINK_DEAD_US UINT64_C(15000000)
+#define CN_LINK_MOVE_US UINT64_C(1000000)
+#define CN_LINK_HISTORY_SEND_US UINT64_C(2000000)
+#define CN_LINK_HISTORY_RECEIVE_US UINT64_C(4000000)
+#define CN_LINK_LANE_IDLE_US UINT64_C(30000000)
+#define CN_LINK_BAD_HASH_US UINT64_C(600000000)
+#define CN_LINK_BAD_HASHES 3u
+#define CN_LINK_BULK_US UINT64_C(1000000)
+#define CN_LINK_STARVED_US UINT64_C(10000)
+
+/* Bytes. */
+#define CN_LINK_BULK_BYTES ((size_t)16 * 1024)   /* pending: bulk */
+#define CN_LINK_BULK_RATE ((size_t)64 * 1024)    /* in a second: bulk */
+#define CN_LINK_AHEAD ((size_t)512 * 1024)       /* read beyond credit */
+#define CN_LINK_ACK_BYTES ((uint64_t)256 * 1024) /* written: ACK at once */
+#define CN_LINK_PREFIX_MAX ((size_t)1024 * 1024) /* that we keep */
+
+/* A frame of that kind must be made from the stream's state. */
+enum cn_due {
+	CN_DUE_OPEN = 1u << 0,
+	CN_DUE_FIN = 1u << 1,
+	CN_DUE_CREDIT = 1u << 2,
+	CN_DUE_ACK = 1u << 3,
+	CN_DUE_ACK_FIN = 1u << 4,
+	CN_DUE_END = 1u << 5, /* END, or RESET if outcome is not NONE */
+	CN_DUE_RESUME = 1u << 6,
+	CN_DUE_ASK = 1u << 7, /* that RESUME asks for the peer's */
+	CN_DUE_NOW = 1u << 8, /* no frame: do not wait with the lazy ones */
+};
+/* These may wait for company until the slot's lazy deadline. */
+#define CN_DUE_LAZY ((unsigned)CN_DUE_CREDIT | (unsigned)CN_DUE_ACK)
+
+/* Bits of a stream's events, in the order in which they are told. */
+enum cn_told {
+	CN_TOLD_OPEN = 1u << 0,
+	CN_TOLD_READABLE = 1u << 1,
+	CN_TOLD_WRITABLE = 1u << 2,
+	CN_TOLD_ENDED = 1u << 3,
+	CN_TOLD_RESET = 1u << 4,
+};
+
+enum cn_stream_state {
+	CN_STREAM_LIVE,
+	CN_STREAM_ENDING, /* over here; END or RESET waits for DONE */
+	CN_STREAM_OVER,   /* nothing to tell; waits for its release */
+};
+
+/* Bytes that came before those in front of them. */
+struct cn_piece {
+	struct cn_list item;
+	uint64_t offset;
+	struct cn_page *page; /* owned */
+};
+
+struct cn_stream {
+	struct cn_link *link; /* borrowed */
+	void *owner;          /* not ours; never read */
+	uint64_t id;
+	uint64_t scope;
+	char *service; /* owned */
+	char *client;  /* owned; NULL: none */
+	struct cn_link_profile profile;
+	uint64_t opened_us;
+
+	enum cn_stream_state state;
+	enum cn_reset outcome;
+	uint32_t slot;
+	bool is_ours;
+	bool is_held;      /* the owner has the handle */
+	bool is_confirmed; /* the peer knows it */
+	bool was_opened;   /* an OPEN went out, on whatever carrier */
+	bool is_waiting;   /* for the peer's RESUME */
+
+	unsigned due;                /* enum cn_due */
+	unsigned told;               /* enum cn_told */
+	struct cn_list due_item;     /* in the slot's urgent or lazy */
+	struct cn_list small_item;   /* in the lane's streams */
+	struct cn_list bulk_item;    /* in the slot's bulk */
+	struct cn_list event_item;   /* in the link's events */
+	struct cn_list starved_item; /* in the link's starved */
+	struct cn_list send_hist_item, recv_hist_item; /* in the link's */
+
+	/* Sending.  acked <= next <= ring.end; next <= credit. */
+	struct cn_ring tx;          /* [acked, filled) */
+	struct cn_digest tx_digest; /* of [0, filled) */
+	struct cn_ranges resend;    /* below next, to be sent again, raw */
+	struct cn_history tx_hist;
+	uint64_t next;       /* first offset never sent on this carrier */
+	uint64_t sent_max;   /* one past the highest ever sent */
+	uint64_t credit;     /* the peer takes bytes below this */
+	uint64_t pending_us; /* since when bytes wait to be sent */
+	uint64_t rate_us;    /* start of the second of rate_bytes */
+	size_t rate_bytes;
+	int64_t deficit;
+	double ratio;     /* plain / coded of the last batches */
+	bool is_finished; /* local end of file: filled is the length */
+	bool is_fin_sent; /* on the present carrier */
+	bool is_fin_acked;
+	bool is_drained;   /* the socket was empty at the last read */
+	bool is_bulk;      /* moved much lately, and is not a dialogue */
+	bool is_answering; /* received something since the last read */
+	bool is_opaque;    /* small data looked random lately */
+	bool was_raw;      /* its last batch was */
+	bool is_roomless;  /* room was zero when last asked */
+
+	/* Receiving.  ring.start = consumed, ring.end = received. */
+	struct cn_ring rx;
+	struct cn_digest rx_digest; /* of [0, received) */
+	struct cn_list pieces;      /* out of order, by offset */
+	unsigned piece_count;
+	struct cn_history rx_hist;
+	uint64_t send_hist_us, recv_hist_us; /* last use of the histories */
+	uint64_t granted;                    /* credit told or to be told */
+	uint64_t window;                     /* bytes, promised by the pool */
+	uint64_t grew_us;                    /* last growth */
+	uint64_t acked_told;                 /* last ACK made */
+	uint64_t fin_length;
+	uint8_t fin_digest[CN_DIGEST_BYTES];
+	bool is_fin_known;
+	bool is_fin_verified;
+	bool is_shut;    /* the owner shut the local socket down */
+	bool is_keeping; /* the sender asked to keep history */
+
+	size_t walk; /* its place, for cn_link_next_stream() */
+	struct cn_link_bytes sent, received_bytes;
+	uint64_t resent;
+};
+
+/* A lane that we send on, or a scope that has none now. */
+struct cn_lane {
+	uint64_t scope;
+	uint32_t id; /* < peer's lanes; valid while enc */
+	uint64_t generation;
+	uint64_t sequence;
+	struct cn_lane_enc *enc;   /* owned; NULL: not now */
+	struct cn_list streams;    /* with small data or OPEN to send */
+	struct cn_list ready_item; /* in the slot's ready */
+	struct cn_list used_item;  /* in the slot's lanes, oldest first */
+	uint64_t used_us;
+};
+
+/* A lane that we receive on. */
+struct cn_lane_in {
+	struct cn_lane_dec *dec; /* owned */
+	uint64_t generation;
+	uint64_t sequence; /* expected next */
+	bool is_failed;    /* drop blocks of this generation */
+};
+
+/* What one block carried, for making it again. */
+struct cn_entry {
+	uint64_t stream; /* or block number of a NACK, or lane */
+	uint64_t offset; /* or reason, or generation */
+	uint32_t len;
+	uint8_t type; /* enum cn_frame_type; DATA for batches too */
+};
+
+struct cn_table_block {
+	uint64_t lane_generation;
+	uint32_t lane;    /* CN_TABLE_NO_LANE: not coded in one */
+	uint32_t entries; /* at the block's place in the entries' ring */
+	bool is_settled;
+	bool is_lost; /* settled by making its frames again */
+};
+#define CN_TABLE_NO_LANE UINT32_MAX
+
+struct cn_table {
+	struct cn_table_block *block; /* owned rings, grown on demand */
+	struct cn_entry *entry;
+	size_t block_cap, entry_cap;
+	uint64_t first_block, next_block; /* numbers */
+	uint64_t first_entry, next_entry;
+};
+
+/* A stateless answer about an id that is not live. */
+struct cn_reply {
+	uint64_t stream;
+	uint8_t type; /* DONE, RESET, NACK, MISS or LANE_CLOSE */
+	uint64_t value;
+	uint32_t len;
+};
+
+/* One carrier slot of a link. */
+struct cn_slot {
+	bool is_up;
+	uint64_t generation;
+	uint64_t down_us; /* since when not up */
+	/* The peer's limits. */
+	uint32_t peer_lanes;
+	unsigned peer_lane_window_log;
+	size_t peer_prefix_max;
+
+	/* Sending. */
+	struct cn_list urgent;      /* streams with due bits */
+	struct cn_list lazy;        /* streams with only lazy due bits */
+	struct cn_list marker;      /* in urgent: RESUME_END goes here */
+	uint64_t lazy_us;           /* when lazy must go; UINT64_MAX */
+	struct cn_list ready;       /* lanes with small data */
+	struct cn_list bulk;        /* streams with bulk data */
+	struct cn_map lanes;        /* scope -> struct cn_lane, owned */
+	struct cn_list lanes_used;  /* those with a context, oldest first */
+	uint64_t *lane_ids;         /* bitmap of ids in use */
+	uint64_t *lane_generations; /* last of each id */
+	struct cn_reply *replies;   /* owned ring */
+	size_t reply_first, reply_count, reply_cap;
+	struct cn_table table;
+	struct cn_policy policy;
+	uint64_t rate_bps, rtt_us;
+	bool is_busy;
+	bool is_ping_due, is_pong_due, is_drain_due, is_close_due;
+	bool was_lane;         /* the last fragment was a lane block */
+	uint64_t hold_us;      /* small data is collected until then; 0: not */
+	uint64_t bulk_hold_us; /* bulk may be ready then; UINT64_MAX */
+	uint64_t pong_token;
+	uint64_t ping_us; /* when the last PING went; 0: none is out */
+	uint64_t next_ping_us;
+	/* The batch being sent. */
+	struct {
+		struct cn_stream *stream; /* NULL: none, or it is gone */
+		const uint8_t *bytes;     /* coded */
+		size_t len, sent;
+		struct cn_batch_head head;
+		bool is_active;
+		bool is_begun; /* its first fragment went out */
+	} batch;
+	uint8_t *plain; /* owned: CN_BATCH_PLAIN_MAX, lazily */
+	uint8_t *coded; /* owned: likewise */
+
+	/* Receiving. */
+	struct cn_lane_in *lanes_in; /* owned, CN_LINK_LANES_IN */
+	uint64_t received_blocks;
+	uint64_t settled_blocks; /* since the last BLOCK_ACK */
+	/*
+	 * Blocks answered NACK, while the NACK is not acknowledged, and the
+	 * blocks that were dropped in its wake, and the batch being received.
+	 * BLOCK_ACK leaves them out, or the peer would forget what it has to
+	 * make again.
+	 */
+	struct cn_ranges nacked;
+	struct cn_ranges withheld; /* all of these */
+	bool is_block_ack_due;
+	uint64_t block_ack_us; /* when it must go; UINT64_MAX */
+	uint64_t heard_us;
+	/* The batch being received. */
+	struct {
+		struct cn_batch_head head;
+		struct cn_page *page; /* where plain bytes go */
+		uint8_t *coded;       /* owned: collects fragments */
+		size_t got;
+		uint64_t number;
+		bool is_active;
+	} in;
+};
+
+/* Lanes that we decode at a time on a carrier. */
+#define CN_LINK_LANES_IN 32u
+
+struct cn_link {
+	struct cn_link_config config;
+	struct cn_slot slot[CN_LINK_SLOTS_MAX];
+	struct cn_map streams; /* id -> struct cn_stream, owned */
+	uint64_t live;
+	uint64_t next_id;
+	struct cn_ranges seen; /* peer's ids / 2 that were ever seen */
+	uint64_t peer_streams_max;
+	uint64_t ours_live, theirs_live;
+	uint64_t peer_credit_floor;
+	struct cn_list events;   /* streams with told bits */
+	unsigned carrier_events; /* bit for each slot */
+	uint64_t carrier_reason[CN_LINK_SLOTS_MAX];
+	bool is_draining, is_peer_draining, is_drain_told;
+	bool is_lost, is_lost_told;
+	bool is_dead;           /* lost: nothing goes on */
+	uint64_t down_us;       /* since when no carrier is up; 0: one is */
+	struct cn_list starved; /* streams that wait for the pool's memory */
+	uint64_t starved_us;    /* when they are told; UINT64_MAX */
+	struct cn_list send_hist, recv_hist; /* streams, oldest use first */
+	uint64_t bad_hash_us[CN_LINK_BAD_HASHES];
+	bool is_coding_off;
+	struct cn_link_stats stats;
+	uint8_t plain[CN_FRAGMENT_MAX]; /* scratch: frames of a lane block */
+	uint8_t coded[CN_FRAGMENT_MAX]; /* scratch: what the lane made of it */
+};
+
+/* ---- stream.c ---- */
+
+struct cn_stream *cn_stream_new(
+    struct cn_link *link, uint64_t id, bool is_ours, uint64_t now);
+void cn_stream_destroy(struct cn_stream *s);
+struct cn_stream *cn_stream_find(const struct cn_link *link, uint64_t id);
+/* Set due bits and put the stream where its slot will find it. */
+void cn_stream_set_due(struct cn_stream *s, unsigned due, uint64_t now);
+void cn_stream_tell(struct cn_stream *s, unsigned told);
+/* Put the stream in the small or bulk list as its state asks. */
+void cn_stream_schedule(struct cn_stream *s, uint64_t now);
+void cn_stream_unschedule(struct cn_stream *s);
+/* The engine ends it: RESET to the peer if told, an event to the owner. */
+void cn_stream_fail(
+    struct cn_stream *s, enum cn_reset reason, bool is_peer_told, uint64_t now);
+/* Both directions settled? Then END, and the event. */
+void cn_stream_check_end(struct cn_stream *s, uint64_t now);
+/* The peer confirmed the outcome. */
+void cn_stream_done(struct cn_stream *s);
+/* The peer's END or RESET came. */
+void cn_stream_peer_ended(struct cn_stream *s, uint64_t now);
+/* Bytes of it that could be sent now, without those to be re-sent. */
+uint64_t cn_stream_sendable(const struct cn_stream *s);
+/* Go on from offset: after a resume, or when nothing better is known. */
+void cn_stream_rewind(struct cn_stream *s, uint64_t offset, uint64_t now);
+/* The range was lost: send it again, raw. */
+void cn_stream_resend(
+    struct cn_stream *s, uint64_t offset, uint64_t len, uint64_t now);
+void cn_stream_acked(struct cn_stream *s, uint64_t offset, uint64_t now);
+/* A stream waits on a new carrier of the slot for the peer's RESUME. */
+void cn_stream_move(
+    struct cn_stream *s, uint32_t slot, bool is_asking, uint64_t now);
+
+/* ---- compose.c, bulk.c ---- */
+
+struct cn_writer;
+size_t cn_compose_lane_block(struct cn_link *link, struct cn_slot *slot,
+    uint8_t *out, size_t cap, uint64_t now);
+size_t cn_bulk_fragment(struct cn_link *link, struct cn_slot *slot,
+    uint8_t *out, size_t cap, uint64_t now);
+/* True when a batch can start or goes on now. */
+bool cn_bulk_is_ready(struct cn_link *link, struct cn_slot *slot, uint64_t now);
+/*
+ * A frame that no stream's state makes: about a stream that is gone, a block
+ * or a lane.  Returns false when there is no room for it; the caller fails
+ * the carrier if the peer cannot go on without it.
+ */
+bool cn_compose_reply(struct cn_slot *slot, enum cn_frame_type type,
+    uint64_t stream, uint64_t value, size_t len);
+
+/* ---- dispatch.c, deliver.c ---- */
+
+/* Take the batch page (owned then) or copy bytes at an offset.
+ * CN_OK, CN_EPROTO (credit), CN_ENOMEM, CN_ELIMIT (gaps). */
+int cn_deliver_page(
+    struct cn_stream *s, uint64_t offset, struct cn_page *page, uint64_t now);
+int cn_deliver_bytes(struct cn_stream *s, uint64_t offset, const uint8_t *bytes,
+    size_t len, uint64_t now);
+int cn_deliver_fin(
+    struct cn_stream *s, const struct cn_frame_fin *fin, uint64_t now);
+void cn_deliver_credit(struct cn_stream *s, uint64_t now);
+void cn_deliver_pieces_fini(struct cn_stream *s);
+
+/* ---- table.c ---- */
+
+void cn_table_fini(struct cn_table *table);
+/* Start, fill, end one block; begin says whether there is room. */
+bool cn_table_has_room(const struct cn_table *table, size_t entries);
+int cn_table_begin(struct cn_table *table, size_t entries);
+void cn_table_add(struct cn_table *table, enum cn_frame_type type,
+    uint64_t stream, uint64_t offset, size_t len);
+void cn_table_end(
+    struct cn_table *table, uint32_t lane, uint64_t lane_generation);
+/* Blocks below `next', and the ranges, are settled. CN_EPROTO if absurd. */
+int cn_table_settle(struct cn_slot *slot, const struct cn_frame_block_ack *ack);
+/* Make again what a block carried. CN_EPROTO when it was never sent. */
+int cn_table_rebuild(
+    struct cn_link *link, struct cn_slot *slot, uint64_t block, uint64_t now);
+
+/* ---- lanes.c ---- */
+
+/* Free a lane that has neither context nor streams. */
+void cn_lane_drop_if_idle(struct cn_slot *slot, struct cn_lane *lane);
+struct cn_lane *cn_lane_get(struct cn_slot *slot, uint64_t scope);
+/* Give it a context if there can be one. */
+bool cn_lane_open(struct cn_link *link, struct cn_slot *slot,
+    struct cn_lane *lane, uint64_t now);
+void cn_lane_restart(struct cn_slot *slot, struct cn_lane *lane);
+struct cn_lane *cn_lane_by_id(struct cn_slot *slot, uint32_t id);
+void cn_lanes_tick(struct cn_link *link, struct cn_slot *slot, uint64_t now);
+/* Free every lane of the slot, both ways; its streams stay. */
+void cn_lanes_fini(struct cn_slot *slot);
+/* Decode the coded part behind the raw frames already in out. */
+int cn_lane_in_block(struct cn_link *link, struct cn_slot *slot,
+    const struct cn_lane_head *head, const uint8_t *coded, uint8_t *out);
+void cn_lane_in_close(struct cn_slot *slot, uint64_t lane, uint64_t generation);
+
+/* ---- link.c ---- */
+
+void cn_link_carrier_failed(struct cn_link *link, struct cn_slot *slot,
+    enum cn_close reason, uint64_t now);
+
+static inline uint32_t
+cn_slot_number(const struct cn_link *link, const struct cn_slot *slot)
+{
+	return (uint32_t)(slot - link->slot);
+}
+
+#endif /* CN_LINK_STATE_H */

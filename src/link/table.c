@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "link/state.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/err.h"
+
+/* The rings start small and double up to their caps. */
+#define TABLE_BLOCKS_FIRST 64u
+#define TABLE_ENTRIES_FIRST 256u
+
+static struct cn_table_block *
+block_at(const struct cn_table *table, uint64_t number)
+{
+	return &table->block[number & (table->block_cap - 1)];
+}
+
+static struct cn_entry *
+entry_at(const struct cn_table *table, uint64_t number)
+{
+	return &table->entry[number & (table->entry_cap - 1)];
+}
+
+void
+cn_table_fini(struct cn_table *table)
+{
+	cn_free(table->block);
+	cn_free(table->entry);
+	memset(table, 0, sizeof(*table));
+}
+
+/* Grow a ring of power-of-two size; what is in [first, next) moves along. */
+static int
+grow(void **ring, size_t *cap, size_t first_cap, size_t item, uint64_t first,
+    uint64_t next)
+{
+	size_t bigger = *cap == 0 ? first_cap : *cap * 2;
+	char *to = cn_alloc(bigger * item);
+	const char *from = *ring;
+
+	if (to == NULL) {
+		return CN_ENOMEM;
+	}
+	for (uint64_t i = first; i < next; i++) {
+		memcpy(to + (i & (bigger - 1)) * item,
+		    from + (i & (*cap - 1)) * item, item);
+	}
+	cn_free(*ring);
+	*ring = to;
+	*cap = bigger;
+	return CN_OK;
+}
+
+bool
+cn_table_has_room(const struct cn_table *table, size_t entries)
+{
+	return table->next_block - table->first_block < CN_TABLE_BLOCKS &&
+	    table->next_entry - table->first_entry + entries <=
+	    CN_TABLE_ENTRIES;
+}
+
+int
+cn_table_begin(struct cn_table *table, size_t entries)
+{
+	int r = CN_OK;
+
+	assert(cn_table_has_room(table, entries));
+	if (table->next_block - table->first_block == table->block_cap) {
+		void *ring = table->block;
+
+		r = grow(&ring, &table->block_cap, TABLE_BLOCKS_FIRST,
+		    sizeof(*table->block), table->first_block,
+		    table->next_block);
+		table->block = ring;
+	}
+	while (r == CN_OK &&
+	    table->next_entry - table->first_entry + entries >
+		table->entry_cap) {
+		void *ring = table->entry;
+
+		r = grow(&ring, &table->entry_cap, TABLE_ENTRIES_FIRST,
+		    sizeof(*table->entry), table->first_entry,
+		    table->next_entry);
+		table->entry = ring;
+	}
+	if (r == CN_OK) {
+		block_at(table, table->next_block)->entries = 0;
+	}
+	return r;
+}
+
+void
+cn_table_add(struct cn_table *table, enum cn_frame_type type, uint64_t stream,
+    uint64_t offset, size_t len)
+{
+	struct cn_entry *entry = entry_at(table, table->next_entry);
+
+	assert(table->next_entry - table->first_entry < table->entry_cap);
+	entry->type = (uint8_t)type;
+	entry->stream = stream;
+	entry->offset = offset;
+	entry->len = (uint32_t)len;
+	table->next_entry++;
+	block_at(table, table->next_block)->entries++;
+}
+
+void
+cn_table_end(struct cn_table *table, uint32_t lane, uint64_t lane_generation)
+{
+	struct cn_table_block *block = block_at(table, table->next_block);
+
+	block->lane = lane;
+	block->lane_generation = lane_generation;
+	block->is_settled = false;
+	block->is_lost = false;
+	table->next_block++;
+}
+
+/* The peer has the NACKs that this block carried. */
+static void
+confirm_nacks(struct cn_slot *slot, const struct cn_table_block *block)
+{
+	struct cn_table *table = &slot->table;
+
+	for (uint32_t i = 0; i < block->entries; i++) {
+		struct cn_entry *entry =
+		    entry_at(table, table->first_entry + i);
+
+		if (entry->type != CN_FRAME_NACK) {
+			continue;
+		}
+		/* Without memory to split a run it stays left out until the
+		 * next carrier. */
+		(void)!cn_ranges_remove(
+		    &slot->nacked, entry->stream, entry->stream + 1);
+		(void)!cn_ranges_remove(
+		    &slot->withheld, entry->stream, entry->stream + 1);
+		slot->is_block_ack_due = true;
+	}
+	if (cn_ranges_count(&slot->nacked) == 0) {
+		/* All but the batch being received; this splits no run. */
+		uint64_t keep = slot->in.is_active ? slot->in.number
+						   : slot->received_blocks;
+
+		(void)!cn_ranges_remove(&slot->withheld, 0, keep);
+		(void)!cn_ranges_remove(&slot->withheld, keep + 1, UINT64_MAX);
+	}
+}
+
+/* Forget the blocks at the front that are settled. */
+static void
+forget_settled(struct cn_slot *slot)
+{
+	struct cn_table *table = &slot->table;
+
+	while (table->first_block < table->next_block) {
+		struct cn_table_block *block =
+		    block_at(table, table->first_block);
+
+		if (!block->is_settled) {
+			break;
+		}
+		if (!block->is_lost && cn_ranges_count(&slot->nacked) > 0) {
+			confirm_nacks(slot, block);
+		}
+		table->first_entry += block->entries;
+		table->first_block++;
+	}
+}
+
+int
+cn_table_settle(struct cn_slot *slot, const struct cn_frame_block_ack *ack)
+{
+	struct cn_table *table = &slot->table;
+	uint64_t at = ack->next;
+
+	if (ack->next > table->next_block) {
+		return CN_EPROTO;
+	}
+	for (uint64_t n = table->first_block; n < ack->next; n++) {
+		block_at(table, n)->is_settled = true;
+	}
+	for (uint64_t i = 0; i < ack->ranges; i++) {
+		if (ack->range[i].skip > table->next_block - at ||
+		    ack->range[i].run >
+			table->next_block - at - ack->range[i].skip) {
+			return CN_EPROTO;
+		}
+		at += ack->range[i].skip;
+		for (uint64_t n = CN_MAX(at, table->first_block);
+		     n < at + ack->range[i].run; n++) {
+			block_at(table, n)->is_settled = true;
+		}
+		at += ack->range[i].run;
+	}
+	forget_settled(slot);
+	return CN_OK;
+}
+
+/* One frame of a lost block is to be made again from its stream's state. */
+static void
+rebuild_entry(struct cn_link *link, struct cn_slot *slot,
+    const struct cn_entry *entry, uint64_t now)
+{
+	struct cn_stream *s = cn_stream_find(link, entry->stream);
+	unsigned due = 0;
+
+	switch ((enum cn_frame_type)entry->type) {
+	case CN_FRAME_DONE:
+	case CN_FRAME_NACK:
+	case CN_FRAME_LANE_CLOSE:
+	case CN_FRAME_MISS:
+		(void)cn_compose_reply(slot, (enum cn_frame_type)entry->type,
+		    entry->stream, entry->offset, entry->len);
+		return;
+	case CN_FRAME_RESUME_END:
+		cn_list_remove(&slot->marker);
+		cn_list_append(&slot->urgent, &slot->marker);
+		return;
+	case CN_FRAME_DRAIN:
+		slot->is_drain_due = true;
+		return;
+	case CN_FRAME_PING:
+		slot->is_ping_due = true;
+		return;
+	case CN_FRAME_RESET:
+		if (s == NULL) { /* a stateless answer */
+			(void)cn_compose_reply(slot, CN_FRAME_RESET,
+			    entry->stream, entry->offset, 0);
+			return;
+		}
+		due = CN_DUE_END;
+		break;
+	case CN_FRAME_END:
+		due = CN_DUE_END;
+		break;
+	case CN_FRAME_OPEN:
+		due = CN_DUE_OPEN;
+		break;
+	case CN_FRAME_DATA:
+		if (s != NULL) {
+			cn_stream_resend(s, entry->offset, entry->len, now);
+		}
+		return;
+	case CN_FRAME_FIN:
+		due = CN_DUE_FIN;
+		break;
+	case CN_FRAME_CREDIT:
+		due = CN_DUE_CREDIT;
+		break;
+	case CN_FRAME_ACK:
+		due = CN_DUE_ACK;
+		break;
+	case CN_FRAME_ACK_FIN:
+		due = CN_DUE_ACK_FIN;
+		break;
+	case CN_FRAME_RESUME:
+		due = CN_DUE_RESUME;
+		if (entry->len != 0) {
+			due |= CN_DUE_ASK;
+		}
+		break;
+	case CN_FRAME_BLOCK_ACK:
+	case CN_FRAME_PONG:
+	case CN_FRAME_CLOSE:
+		return;
+	}
+	if (s == NULL) {
+		return;
+	}
+	if (s->state == CN_STREAM_ENDING) {
+		due &= CN_DUE_END;
+	} else if (s->state != CN_STREAM_LIVE) {
+		return;
+	}
+	if ((due & CN_DUE_OPEN) != 0 && s->is_confirmed) {
+		due &= ~(unsigned)CN_DUE_OPEN;
+	}
+	if ((due & CN_DUE_FIN) != 0 && s->is_fin_acked) {
+		due &= ~(unsigned)CN_DUE_FIN;
+	}
+	if (due != 0) {
+		cn_stream_set_due(s, due, now);
+	}
+}
+
+static void
+rebuild_block(struct cn_link *link, struct cn_slot *slot, uint64_t number,
+    uint64_t first_entry, uint64_t now)
+{
+	struct cn_table *table = &slot->table;
+	struct cn_table_block *block = block_at(table, number);
+
+	for (uint32_t i = 0; i < block->entries; i++) {
+		struct cn_entry entry = *entry_at(table, first_entry + i);
+
+		rebuild_entry(link, slot, &entry, now);
+	}
+	block->is_settled = true;
+	block->is_lost = true;
+}
+
+int
+cn_table_rebuild(
+    struct cn_link *link, struct cn_slot *slot, uint64_t block, uint64_t now)
+{
+	struct cn_table *table = &slot->table;
+	uint64_t entry = table->first_entry;
+	uint32_t lane;
+	uint64_t generation;
+
+	if (block >= table->next_block) {
+		return CN_EPROTO;
+	}
+	if (block < table->first_block || block_at(table, block)->is_settled) {
+		return CN_OK;
+	}
+	lane = block_at(table, block)->lane;
+	generation = block_at(table, block)->lane_generation;
+	/* The receiver drops what follows in that generation of the lane. */
+	for (uint64_t n = table->first_block; n < table->next_block; n++) {
+		struct cn_table_block *b = block_at(table, n);
+		uint32_t entries = b->entries;
+		bool is_same = lane != CN_TABLE_NO_LANE && n > block &&
+		    b->lane == lane && b->lane_generation == generation;
+
+		if (!b->is_settled && (n == block || is_same)) {
+			rebuild_block(link, slot, n, entry, now);
+		}
+		entry += entries;
+	}
+	if (lane != CN_TABLE_NO_LANE) {
+		struct cn_lane *l = cn_lane_by_id(slot, lane);
+
+		if (l != NULL && l->generation == generation) {
+			cn_lane_restart(slot, l);
+		}
+	}
+	return CN_OK;
+}
