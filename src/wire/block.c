@@ -88,25 +88,6 @@ decode_lane_coded(struct cn_cursor *in, struct cn_fragment *fragment)
 	head->coded_len = (uint32_t)body - head->raw_len;
 }
 
-/* No extension is known yet; odd types may be ignored. */
-static bool
-ext_is_legal(const uint8_t *ext, size_t len)
-{
-	struct cn_cursor in;
-	struct cn_tlv tlv;
-
-	if (!cn_tlv_is_list(ext, len)) {
-		return false;
-	}
-	cn_cursor_init(&in, ext, len);
-	while (cn_tlv_next(&in, &tlv)) {
-		if ((tlv.type & 1) == 0) {
-			return false;
-		}
-	}
-	return true;
-}
-
 static bool
 batch_is_legal(const struct cn_batch_head *head)
 {
@@ -150,7 +131,7 @@ decode_batch(struct cn_cursor *in, struct cn_fragment *fragment)
 		return;
 	}
 	if ((head->flags & ~CN_BATCH_FLAGS) != 0 || !batch_is_legal(head) ||
-	    !ext_is_legal(head->ext, head->ext_len) ||
+	    !cn_tlv_is_list(head->ext, head->ext_len) ||
 	    cn_cursor_remaining(in) > head->coded_len) {
 		cn_cursor_fail(in);
 	}

@@ -72,8 +72,9 @@ struct cn_batch_head {
 	uint64_t hash;
 	/*
 	 * Extension TLVs {varint type, varint length, bytes}, types
-	 * ascending; empty in version 1 without features; room for copies and
-	 * log positions.  Odd unknown types are ignored, even ones refused.
+	 * ascending; room for copies and log positions.  Only its form is
+	 * checked here: without features the receiver refuses what is not
+	 * empty.
 	 */
 	const uint8_t *ext; /* borrowed from the input */
 	size_t ext_len;     /* <= CN_BATCH_EXT_MAX */

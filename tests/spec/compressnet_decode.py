@@ -298,7 +298,8 @@ class Direction:
 class Carrier:
     """What a receiver of one direction of a carrier knows."""
 
-    def __init__(self):
+    def __init__(self, features=0):
+        self.features = features
         self.lanes = {}
         self.directions = {}
         self.block = 0
@@ -324,7 +325,7 @@ class Carrier:
                     frame["length"], frame["digest"])
             elif frame["type"] == "lane-close":
                 lane = self.lanes.get(frame["lane"])
-                if lane and lane["generation"] <= frame["generation"]:
+                if lane and lane["generation"] == frame["generation"]:
                     del self.lanes[frame["lane"]]
         return found
 
@@ -352,8 +353,10 @@ class Carrier:
         out["coded_len"] = len(coded)
 
         lane = self.lanes.get(out["lane"])
+        need(not lane or out["generation"] >= lane["generation"],
+             "generation goes back")
         if (lane and lane["failed"] and
-                out["generation"] <= lane["generation"]):
+                out["generation"] == lane["generation"]):
             return {**out, "dropped": True}
         try:
             plain = raw + self.lane_plain(lane, out, coded)
@@ -365,10 +368,8 @@ class Carrier:
             if number(xxh3(plain, seed), 8).hex() != out["hash"]:
                 raise BlockError("hash")
         except BlockError as err:
-            before = lane["generation"] if lane else 0
             self.lanes[out["lane"]] = {
-                "failed": True,
-                "generation": max(before, out["generation"])}
+                "failed": True, "generation": out["generation"]}
             return {**out, "nack": err.args[0]}
         split = out["raw_len"]
         found = frames(plain[:split]) + frames(plain[split:])
@@ -414,7 +415,7 @@ class Carrier:
             need(out["coded_len"] == out["plain_len"], "length of raw")
         ext = cursor.take(cursor.varint(0, 4096))
         out["ext"] = tlv_list(ext)
-        need(all(kind & 1 for kind, _ in out["ext"]), "unknown extension")
+        need(not ext or self.features, "extension without a feature")
         out["hash"] = cursor.take(8).hex()
         return out, ext
 
@@ -492,7 +493,7 @@ def decode(data):
     """All of one direction of a carrier: its hello, then its blocks."""
     first, used = hello(data)
     return [{"kind": "hello", **first},
-            *Carrier().fragments_of(data[used:])]
+            *Carrier(first["features"]).fragments_of(data[used:])]
 
 
 def main():

@@ -460,6 +460,7 @@ words(size_t len)
 static void
 make_batches(void)
 {
+	struct cn_hello hello = hello_samples[0];
 	static const uint8_t ext[] = { 3, 2, 0xab, 0xcd };
 	const size_t total = 370000;
 	uint8_t *bytes = words(total);
@@ -471,8 +472,10 @@ make_batches(void)
 	struct cn_frame f;
 	struct capture c;
 
+	/* An experimental feature, so that there may be an extension. */
+	hello.features = UINT64_C(1) << 63;
 	capture_begin(&c, folder, "batches");
-	capture_hello(&c, &hello_samples[0], 0);
+	capture_hello(&c, &hello, 0);
 	f = frame_samples[0];
 	f.u.open.stream = 6;
 	add_raw_block(&c, &f, 1, "null");

@@ -97,12 +97,12 @@ def test_damage_never_becomes_data(name):
     wrong byte into a stream."""
     data, golden = load(GOLDEN, name)
     start = spec.hello(data)[1]
-    clean = spec.Carrier()
+    clean = spec.Carrier(features=1)
     list(clean.fragments_of(data[start:]))
     step = max(1, (len(data) - start) // 400)
     unnoticed = 0
     for at in range(start, len(data), step):
-        carrier = spec.Carrier()
+        carrier = spec.Carrier(features=1)
         try:
             items = list(carrier.fragments_of(flip(data, at)[start:]))
             unnoticed += items == golden["items"][1:]
@@ -155,7 +155,7 @@ def test_nonsense_is_refused(raw):
 def test_a_prefix_that_is_not_there_is_a_miss():
     """A batch alone, its prefix in another one that never came."""
     data, golden = load(GOLDEN, "batches")
-    carrier = spec.Carrier()
+    carrier = spec.Carrier(features=1)
     cursor = spec.Cursor(data[spec.hello(data)[1]:])
     batches = 0
     blocks = []
@@ -172,6 +172,12 @@ def test_a_prefix_that_is_not_there_is_a_miss():
     assert wanted[2]["prefix_len"] > 0
     assert [block.get("nack") for block in blocks
             if block["kind"] == "batch"] == [None, "miss", "miss", None]
+
+
+def test_an_extension_needs_a_feature():
+    data = load(GOLDEN, "batches")[0]
+    with pytest.raises(spec.ProtocolError, match="extension"):
+        list(spec.Carrier().fragments_of(data[spec.hello(data)[1]:]))
 
 
 def test_libzstd_is_new_enough():

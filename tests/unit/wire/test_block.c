@@ -332,12 +332,12 @@ test_batch_limits(void **state)
 	assert_int_equal(DECODE(0x03, 21, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
 			     0xff, 0xff, 1, 1, 0, 0, HASH),
 	    CN_EPROTO);
-	/* Extensions: unknown odd type, unknown even type, no list. */
+	/* Extensions: a list, no list, not ascending. */
 	assert_int_equal(DECODE(0x03, 16, 0, 0, 1, 1, 0, 2, 1, 0, HASH), CN_OK);
 	assert_int_equal(
-	    DECODE(0x03, 16, 0, 0, 1, 1, 0, 2, 2, 0, HASH), CN_EPROTO);
-	assert_int_equal(
 	    DECODE(0x03, 16, 0, 0, 1, 1, 0, 2, 1, 1, HASH), CN_EPROTO);
+	assert_int_equal(
+	    DECODE(0x03, 18, 0, 0, 1, 1, 0, 4, 1, 0, 1, 0, HASH), CN_EPROTO);
 }
 
 static void
