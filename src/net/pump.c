@@ -44,7 +44,6 @@ struct cn_pump {
 	bool is_read_over; /* end of file was read */
 	bool is_blocked;   /* the socket is full: wait to write */
 	bool is_shut;      /* our FIN was sent */
-	bool has_hung_up;  /* the FIN came, but is still behind data */
 	bool is_quiet;     /* UV_PRIORITIZED fires for nothing: leave it */
 	bool is_silent;    /* freed by its owner: no callback */
 	bool was_touched;  /* the engine was called in this turn */
@@ -67,12 +66,8 @@ wanted(const struct cn_pump *pump)
 {
 	int mask = 0;
 
-	if (!pump->is_read_over) {
-		if (!pump->is_starved) {
-			mask |= UV_READABLE;
-		} else if (!pump->has_hung_up) {
-			mask |= UV_DISCONNECT;
-		}
+	if (!pump->is_read_over && !pump->is_starved) {
+		mask |= UV_READABLE;
 	}
 	if (pump->is_blocked) {
 		mask |= UV_WRITABLE;
@@ -419,9 +414,6 @@ on_poll(uv_poll_t *poll, int status, int events)
 		settle(pump);
 		return;
 	}
-	if ((events & UV_DISCONNECT) != 0) {
-		pump->has_hung_up = true;
-	}
 	if ((events & UV_PRIORITIZED) != 0) {
 		pump->is_quiet = true;
 	}
@@ -479,6 +471,7 @@ cn_pump_event(struct cn_pump *pump, const struct cn_link_event *event)
 		break;
 	case CN_LINK_EVENT_WRITABLE:
 		pump->is_starved = false;
+		pump->is_quiet = false;
 		pump_in(pump);
 		break;
 	case CN_LINK_EVENT_ENDED:
