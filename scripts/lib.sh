@@ -54,7 +54,7 @@ tally_end() {
 		all_passed=$((all_passed + passed))
 		all_failed=$((all_failed + failed))
 	done <build-logs/tally
-	[ "$all_passed" -gt 0 ] || all_failed=$((all_failed + 1))
+	[ $((all_passed + all_failed)) -gt 0 ] || all_failed=1
 	printf '%d passed, %d failed\n' "$all_passed" "$all_failed"
 	[ "$all_failed" -eq 0 ]
 	exit

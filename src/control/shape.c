@@ -153,7 +153,7 @@ encode_field(const struct cn_shape_field *field, const void *object, int depth,
 	case CN_SHAPE_LIST:
 		return encode_list(field, object, depth, ret);
 	}
-	assert(!"a shape of unknown type");
+	assert(false && "a shape of unknown type");
 	return CN_EINVAL;
 }
 
@@ -315,7 +315,7 @@ decode_field(const struct cn_shape_field *field, const json_t *value,
 	case CN_SHAPE_LIST:
 		return decode_list(field, value, object, depth);
 	}
-	assert(!"a shape of unknown type");
+	assert(false && "a shape of unknown type");
 	return CN_EINVAL;
 }
 

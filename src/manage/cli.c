@@ -24,6 +24,9 @@ struct parse {
 	size_t words;
 };
 
+static void say(const char *what, const char *fmt, va_list args)
+    CN_PRINTF(2, 0);
+
 static void
 say(const char *what, const char *fmt, va_list args)
 {
