@@ -108,7 +108,8 @@ cn_wanline_put(
 	piece->next = NULL;
 	piece->departs_us = wire_time(line, piece->len, now);
 	piece->arrives_us =
-	    CN_MAX(piece->departs_us + line->delay_us, line->last_us);
+	    CN_MAX(piece->departs_us + line->delay_us + piece->extra_us,
+		line->last_us);
 	line->last_us = piece->arrives_us;
 	line->queued += piece->len;
 	line->held += piece->len;

@@ -42,7 +42,8 @@ enum cn_wanline_kind {
 struct cn_wanline_piece {
 	struct cn_wanline_piece *next; /* in the line, then the receiver's */
 	void *owner;                   /* borrowed; whose bytes these are */
-	uint64_t departs_us;           /* last bit on the wire */
+	uint64_t extra_us;   /* delay beyond the line's; set before put */
+	uint64_t departs_us; /* last bit on the wire */
 	uint64_t arrives_us;
 	enum cn_wanline_kind kind;
 	uint32_t len;  /* bytes of data; 0 unless DATA */
