@@ -79,13 +79,16 @@ cn_alloc(size_t size)
 void *
 cn_calloc(size_t n, size_t size)
 {
+	size_t product;
+
 	if (must_fail()) {
 		return NULL;
 	}
-	if (n == 0 || size == 0) {
-		n = size = 1;
+	/* Here rather than in libc, where the address sanitizer stops at it. */
+	if (__builtin_mul_overflow(n, size, &product)) {
+		return NULL;
 	}
-	return counted(calloc(n, size));
+	return counted(calloc(1, product == 0 ? 1 : product));
 }
 
 void *
