@@ -136,9 +136,6 @@ cn_ranges_remove(struct cn_ranges *ranges, uint64_t from, uint64_t to)
 		return CN_OK;
 	}
 	i = first_ending_from(ranges, from);
-	if (i < ranges->count && ranges->items[i].to == from) {
-		i++;
-	}
 	if (i == ranges->count) {
 		return CN_OK;
 	}

@@ -203,7 +203,9 @@ test_full_disk(void **state CN_UNUSED)
 	}
 	cn_log_open(CN_LOG_INFO, fd, true);
 	CN_LOG(CN_LOG_INFO, "e", "k=%d", 1);
+	errno = 77;
 	CN_LOG(CN_LOG_INFO, "e", "k=%d", 2);
+	assert_int_equal(errno, 77);
 	assert_int_equal(cn_log_dropped(), dropped + 2);
 	(void)close(fd);
 }

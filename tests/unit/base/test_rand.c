@@ -43,6 +43,10 @@ test_prng_is_frozen(void **state CN_UNUSED)
 	assert_true(cn_prng_u64(&prng) == 11520);
 	assert_true(cn_prng_u64(&prng) == 0);
 	assert_true(cn_prng_u64(&prng) == 1509978240);
+	for (int i = 3; i < 999; i++) {
+		(void)cn_prng_u64(&prng);
+	}
+	assert_true(cn_prng_u64(&prng) == UINT64_C(0x3039d010986d012d));
 	cn_prng_init(&prng, 0);
 	assert_true(prng.s[0] == UINT64_C(0xe220a8397b1dcdaf));
 	assert_true(prng.s[1] == UINT64_C(0x6e789e6aa1b965f4));
@@ -73,10 +77,15 @@ test_below_is_even(void **state CN_UNUSED)
 	assert_int_equal(cn_prng_below(&prng, 1), 0);
 	assert_false(cn_prng_chance(&prng, 0, 3));
 	assert_true(cn_prng_chance(&prng, 3, 3));
-	for (int i = 0; i < 100; i++) {
-		assert_true(cn_prng_below(&prng, UINT64_C(3) << 62) <
-		    UINT64_C(3) << 62);
+	/* A plain remainder would give the lowest third twice as often. */
+	hits = 0;
+	for (int i = 0; i < 3000; i++) {
+		uint64_t v = cn_prng_below(&prng, UINT64_C(3) << 62);
+
+		assert_true(v < UINT64_C(3) << 62);
+		hits += v < UINT64_C(1) << 62;
 	}
+	assert_in_range(hits, 850, 1150);
 }
 
 int
