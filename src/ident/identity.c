@@ -15,8 +15,11 @@
 #define HALF_LETTERS 28u /* with its check letters */
 #define LETTERS (HALVES * HALF_LETTERS)
 #define GROUP 4u
-/* Ones of a half that are tried as I and L; each doubles the work. */
-#define ONES_MAX 4u
+/* The groups of a half, as people count them. */
+#define FIRST_GROUP(half) ((unsigned int)(half)*HALF_LETTERS / GROUP + 1)
+#define LAST_GROUP(half) (FIRST_GROUP((half) + 1) - 1)
+/* Ones of a half that are tried as I and as L. */
+#define ONES_MAX 3u
 /* A letter that was typed as 1. */
 #define AMBIGUOUS 0xffu
 
@@ -247,16 +250,16 @@ read_letters(const char *text, uint8_t c[LETTERS], const struct sink *sink)
 }
 
 /*
- * Put I or L where 1 was typed, as the check letters want it.  Without a
- * choice that fits, or with several, the ones become I and the half is
- * judged as it then is.
+ * Put I or L where 1 was typed, as the check letters want it; all I where
+ * no choice fits.  I and L differ by the same value at each place, so that
+ * no two choices of up to three ones can both fit; four may, and false is
+ * returned.
  */
-static void
+static bool
 resolve_ones(uint8_t c[HALF_LETTERS])
 {
 	size_t at[HALF_LETTERS];
 	size_t ones = 0;
-	unsigned int fitting = 0, choice = 0;
 
 	for (size_t i = 0; i < HALF_LETTERS; i++) {
 		if (c[i] == AMBIGUOUS) {
@@ -264,22 +267,19 @@ resolve_ones(uint8_t c[HALF_LETTERS])
 			c[i] = LETTER_I;
 		}
 	}
-	if (ones == 0 || ones > ONES_MAX) {
-		return;
+	if (ones > ONES_MAX) {
+		return false;
 	}
-	for (unsigned int pick = 0; pick < 1u << ones; pick++) {
+	/* Counting down, the last choice is all I. */
+	for (unsigned int pick = 1u << ones; pick-- > 0;) {
 		for (size_t i = 0; i < ones; i++) {
 			c[at[i]] = (pick >> i & 1u) != 0 ? LETTER_L : LETTER_I;
 		}
 		if (is_whole(c)) {
-			fitting++;
-			choice = pick;
+			break;
 		}
 	}
-	for (size_t i = 0; i < ones; i++) {
-		c[at[i]] = fitting == 1 && (choice >> i & 1u) != 0 ? LETTER_L
-								   : LETTER_I;
-	}
+	return true;
 }
 
 /* The letter whose change alone would mend the half; -1: none. */
@@ -297,56 +297,68 @@ locate_wrong(const uint8_t c[HALF_LETTERS])
 	return -1;
 }
 
-/* The first of two neighbours whose swap would mend the half; -1: none. */
-static int
-locate_swap(const uint8_t c[HALF_LETTERS])
+/*
+ * The groups of a half, as bits, in which a swap of two neighbours would
+ * mend it.  A swap leaves the plain sum at 0, so it is never taken for one
+ * wrong letter; but several swaps may fit.
+ */
+static unsigned int
+locate_swaps(const uint8_t c[HALF_LETTERS])
 {
 	uint8_t work[HALF_LETTERS];
+	unsigned int groups = 0;
 
 	for (size_t i = 0; i + 1 < HALF_LETTERS; i++) {
-		if (c[i] == c[i + 1]) {
-			continue;
-		}
 		memcpy(work, c, sizeof(work));
 		work[i] = c[i + 1];
 		work[i + 1] = c[i];
 		if (is_whole(work)) {
-			return (int)i;
+			groups |= 1u << i / GROUP | 1u << (i + 1) / GROUP;
 		}
 	}
-	return -1;
+	return groups;
+}
+
+/* Write the numbers of groups given as bits: "3, 4 or 7". */
+static void
+list_groups(char *out, size_t cap, unsigned int groups, unsigned int first)
+{
+	size_t len = 0;
+
+	out[0] = '\0';
+	for (unsigned int i = 0; groups >> i != 0; i++) {
+		const char *before = len == 0 ? ""
+		    : groups >> (i + 1) == 0  ? " or "
+					      : ", ";
+
+		if ((groups >> i & 1u) == 0) {
+			continue;
+		}
+		len += (size_t)snprintf(
+		    out + len, cap - len, "%s%u", before, first + i);
+	}
 }
 
 /* Say of a half that is not whole what is the likeliest reason. */
 static int
 refuse_half(const uint8_t *c, size_t half, const struct sink *sink)
 {
-	unsigned int first = (unsigned int)half * HALF_LETTERS / GROUP + 1;
-	unsigned int last = first + HALF_LETTERS / GROUP - 1;
-	/* Most swaps look like a wrong letter too, but few the other way. */
-	int swap = locate_swap(c);
+	unsigned int first = FIRST_GROUP(half);
+	unsigned int swaps = locate_swaps(c);
 	int wrong = locate_wrong(c);
+	char list[32]; /* at most seven numbers of two digits */
 
-	if (swap >= 0) {
-		unsigned int a = (unsigned int)swap / GROUP;
-		unsigned int b = ((unsigned int)swap + 1) / GROUP;
-
-		if (a == b) {
-			return refuse(sink,
-			    "group %u is wrong: two letters seem swapped",
-			    first + a);
-		}
-		return refuse(sink,
-		    "group %u is wrong: its last letter and the first of "
-		    "group %u seem swapped",
-		    first + a, first + b);
-	}
 	if (wrong >= 0) {
 		return refuse(sink, "group %u is wrong: check its letters",
 		    first + (unsigned int)wrong / GROUP);
 	}
+	if (swaps != 0) {
+		list_groups(list, sizeof(list), swaps, first);
+		return refuse(sink,
+		    "two neighbouring letters seem swapped, in group %s", list);
+	}
 	return refuse(sink, "groups %u to %u are wrong in more than one place",
-	    first, last);
+	    first, LAST_GROUP(half));
 }
 
 /* Put the data letters together; false when the spare bits are not zero. */
@@ -386,7 +398,12 @@ cn_identity_parse(
 	for (size_t half = 0; half < HALVES; half++) {
 		uint8_t *letters = c + half * HALF_LETTERS;
 
-		resolve_ones(letters);
+		if (!resolve_ones(letters)) {
+			return refuse(&sink,
+			    "groups %u to %u hold too many 1: an identity has "
+			    "I and L, but no 1",
+			    FIRST_GROUP(half), LAST_GROUP(half));
+		}
 		if (!is_whole(letters)) {
 			return refuse_half(letters, half, &sink);
 		}

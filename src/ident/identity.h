@@ -18,11 +18,12 @@
  *   c[0] a^27 + c[1] a^26 + ... + c[27] a^0 = 0
  *
  * Any one or two wrong letters in each half are found, so also any swap of
- * neighbours, and one of 1,024 of all other damage is not.  A single wrong
- * letter is located, and the error names its group.
+ * neighbours; of other damage one in 1,024 is not.  A single wrong letter is
+ * located, and the error names its group; so is a swap, where the groups
+ * named may be several.
  *
  * Read are: either case, with or without dashes and spaces, 0 for O, 8 for
- * B, and 1 for I or L where only one of them fits.
+ * B, and 1 for I or L, up to three in each half.
  *
  * Thread: any; nothing is kept.
  */
