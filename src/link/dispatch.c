@@ -8,18 +8,6 @@
 #include "base/err.h"
 #include "wire/cursor.h"
 
-/* Blocks that may wait for one BLOCK_ACK. */
-#define BLOCK_ACK_EVERY 64u
-
-/* What became of one block's frames. */
-struct taken {
-	bool is_eliciting;        /* the peer wants to hear of it */
-	enum cn_nack_reason nack; /* 0: none */
-	enum cn_close close;      /* the peer's CLOSE; 0: none */
-	bool is_closed;
-	bool is_coded; /* came through a lane */
-};
-
 /* ---- streams by id ---- */
 
 /* Ids carry the opener's parity: the dialler's are even. */
@@ -42,8 +30,8 @@ mark_seen(struct cn_link *link, uint64_t id)
 	return cn_ranges_add(&link->seen, id / 2, id / 2 + 1);
 }
 
-static struct cn_stream *
-find_live(const struct cn_link *link, uint64_t id)
+struct cn_stream *
+cn_dispatch_live(const struct cn_link *link, uint64_t id)
 {
 	struct cn_stream *s = cn_stream_find(link, id);
 
@@ -134,8 +122,9 @@ take_open(struct cn_link *link, struct cn_slot *slot,
 
 /* Bytes for a stream that is not live: late ones of a dead stream are
  * nothing; those of one whose OPEN is missing must come again. */
-static int
-take_orphan(const struct cn_link *link, uint64_t id, struct taken *taken)
+int
+cn_dispatch_orphan(
+    const struct cn_link *link, uint64_t id, struct cn_taken *taken)
 {
 	if (was_seen(link, id)) {
 		return CN_OK;
@@ -148,8 +137,8 @@ take_orphan(const struct cn_link *link, uint64_t id, struct taken *taken)
 }
 
 /* Errors that only ask for the bytes again. */
-static int
-taken_error(int r, struct taken *taken)
+int
+cn_dispatch_error(int r, struct cn_taken *taken)
 {
 	if (r == CN_ENOMEM) {
 		taken->nack = CN_NACK_MEMORY;
@@ -162,8 +151,9 @@ taken_error(int r, struct taken *taken)
 	return r;
 }
 
-static void
-count_received(struct cn_stream *s, bool is_coded, size_t len, size_t coded_len)
+void
+cn_dispatch_count(
+    struct cn_stream *s, bool is_coded, size_t len, size_t coded_len)
 {
 	struct cn_link_bytes *of_stream = &s->received_bytes;
 	struct cn_link_bytes *of_link = &s->link->stats.received;
@@ -181,29 +171,29 @@ count_received(struct cn_stream *s, bool is_coded, size_t len, size_t coded_len)
 
 static int
 take_data(struct cn_link *link, const struct cn_frame_data *data,
-    struct taken *taken, uint64_t now)
+    struct cn_taken *taken, uint64_t now)
 {
-	struct cn_stream *s = find_live(link, data->stream);
+	struct cn_stream *s = cn_dispatch_live(link, data->stream);
 
 	taken->is_eliciting = true;
 	if (s == NULL) {
-		return take_orphan(link, data->stream, taken);
+		return cn_dispatch_orphan(link, data->stream, taken);
 	}
-	count_received(s, taken->is_coded, data->len, 0);
-	return taken_error(
+	cn_dispatch_count(s, taken->is_coded, data->len, 0);
+	return cn_dispatch_error(
 	    cn_deliver_bytes(s, data->offset, data->data, data->len, now),
 	    taken);
 }
 
 static int
 take_fin(struct cn_link *link, const struct cn_frame_fin *fin,
-    struct taken *taken, uint64_t now)
+    struct cn_taken *taken, uint64_t now)
 {
-	struct cn_stream *s = find_live(link, fin->stream);
+	struct cn_stream *s = cn_dispatch_live(link, fin->stream);
 
 	taken->is_eliciting = true;
 	if (s == NULL) {
-		return take_orphan(link, fin->stream, taken);
+		return cn_dispatch_orphan(link, fin->stream, taken);
 	}
 	return cn_deliver_fin(s, fin, now);
 }
@@ -296,7 +286,7 @@ static int
 take_resume(struct cn_link *link, struct cn_slot *slot,
     const struct cn_frame_resume *resume, uint64_t now)
 {
-	struct cn_stream *s = find_live(link, resume->stream);
+	struct cn_stream *s = cn_dispatch_live(link, resume->stream);
 	uint32_t number = cn_slot_number(link, slot);
 
 	if (is_our_id(link, resume->stream) &&
@@ -384,7 +374,7 @@ static int
 take_miss(struct cn_link *link, uint64_t id, uint64_t offset, uint64_t len,
     uint64_t now)
 {
-	struct cn_stream *s = find_live(link, id);
+	struct cn_stream *s = cn_dispatch_live(link, id);
 
 	link->stats.misses_received++;
 	if (s == NULL) {
@@ -402,7 +392,7 @@ static int
 take_stream_frame(
     struct cn_link *link, const struct cn_frame *frame, uint64_t now)
 {
-	struct cn_stream *s = find_live(link, frame->u.ack.stream);
+	struct cn_stream *s = cn_dispatch_live(link, frame->u.ack.stream);
 
 	if (s == NULL) {
 		return was_seen(link, frame->u.ack.stream) ||
@@ -432,7 +422,7 @@ take_done(struct cn_link *link, uint64_t id)
 
 static int
 take_frame(struct cn_link *link, struct cn_slot *slot, const struct cn_frame *f,
-    struct taken *taken, uint64_t now)
+    struct cn_taken *taken, uint64_t now)
 {
 	switch (f->type) {
 	case CN_FRAME_BLOCK_ACK:
@@ -523,9 +513,9 @@ take_frame(struct cn_link *link, struct cn_slot *slot, const struct cn_frame *f,
 	return CN_EPROTO;
 }
 
-static int
-take_frames(struct cn_link *link, struct cn_slot *slot, const uint8_t *bytes,
-    size_t len, struct taken *taken, uint64_t now)
+int
+cn_dispatch_frames(struct cn_link *link, struct cn_slot *slot,
+    const uint8_t *bytes, size_t len, struct cn_taken *taken, uint64_t now)
 {
 	struct cn_cursor c;
 	struct cn_frame frame;
@@ -539,327 +529,4 @@ take_frames(struct cn_link *link, struct cn_slot *slot, const uint8_t *bytes,
 		}
 	}
 	return r == CN_EEND ? CN_OK : r;
-}
-
-/* ---- blocks ---- */
-
-static int
-withhold(struct cn_slot *slot, uint64_t number)
-{
-	return cn_ranges_add(&slot->withheld, number, number + 1);
-}
-
-/* A block was settled: the peer hears of it, soon or with the next frames. */
-static int
-settle_block(struct cn_link *link, struct cn_slot *slot, uint64_t number,
-    const struct taken *taken, uint64_t now)
-{
-	if (taken->nack != 0) {
-		link->stats.nacks_sent[taken->nack]++;
-		if (cn_ranges_add(&slot->nacked, number, number + 1) != CN_OK ||
-		    withhold(slot, number) != CN_OK ||
-		    !cn_compose_reply(
-			slot, CN_FRAME_NACK, number, taken->nack, 0)) {
-			return CN_ENOMEM;
-		}
-	}
-	slot->settled_blocks++;
-	if (!taken->is_eliciting) {
-		return CN_OK;
-	}
-	if (slot->settled_blocks >= BLOCK_ACK_EVERY) {
-		slot->is_block_ack_due = true;
-	} else if (slot->block_ack_us == UINT64_MAX) {
-		slot->block_ack_us = now + CN_LINK_ACK_DELAY_US;
-	}
-	return CN_OK;
-}
-
-static int
-take_lane_block(struct cn_link *link, struct cn_slot *slot,
-    const struct cn_fragment *f, uint64_t now)
-{
-	const struct cn_lane_head *head = &f->lane;
-	uint64_t number = slot->received_blocks++;
-	const uint8_t *plain = f->body;
-	size_t len = head->raw_len;
-	struct taken taken = { 0 };
-	int r;
-
-	link->stats.blocks_received++;
-	if (head->is_coded) {
-		memcpy(link->plain, f->body, head->raw_len);
-		r = cn_lane_in_block(link, slot, head, f->body + head->raw_len,
-		    link->plain + head->raw_len);
-		if (r == CN_EAGAIN) {
-			return withhold(slot, number); /* they come again */
-		}
-		if (r == CN_ECODING) {
-			taken.nack = CN_NACK_CODING;
-			return settle_block(link, slot, number, &taken, now);
-		}
-		if (r != CN_OK) {
-			return r;
-		}
-		plain = link->plain;
-		len += head->plain_len;
-		taken.is_coded = true;
-		link->stats.received.coded += head->coded_len;
-	}
-	if (cn_block_lane_hash(head, plain, len) != head->hash) {
-		if (head->is_coded) {
-			slot->lanes_in[head->lane].is_failed = true;
-		}
-		taken.nack = CN_NACK_HASH;
-		return settle_block(link, slot, number, &taken, now);
-	}
-	r = take_frames(link, slot, plain, len, &taken, now);
-	if (r != CN_OK) {
-		return r;
-	}
-	if (taken.is_closed) {
-		cn_link_carrier_failed(link, slot, taken.close, now);
-		return CN_OK;
-	}
-	return settle_block(link, slot, number, &taken, now);
-}
-
-/* ---- batches ---- */
-
-static int
-begin_batch(struct cn_link *link, struct cn_slot *slot,
-    const struct cn_batch_head *head)
-{
-	struct cn_pool *pool = link->config.pool;
-	enum cn_page_class class = CN_PAGE_BATCH;
-
-	if (head->plain_len <= CN_PAGE_SMALL_BYTES) {
-		class = CN_PAGE_SMALL;
-	} else if (head->plain_len <= CN_PAGE_LARGE_BYTES) {
-		class = CN_PAGE_LARGE;
-	}
-	if (slot->in.coded == NULL && head->coding != CN_CODING_RAW) {
-		slot->in.coded = cn_alloc(CN_BATCH_CODED_MAX);
-		if (slot->in.coded == NULL) {
-			return CN_ENOMEM;
-		}
-	}
-	slot->in.head = *head;
-	slot->in.head.ext = NULL;
-	slot->in.head.ext_len = 0;
-	slot->in.number = slot->received_blocks++;
-	slot->in.got = 0;
-	slot->in.is_active = true;
-	/* Without a page the batch is read over and asked for again. */
-	slot->in.page = cn_pool_get(pool, class);
-	link->stats.blocks_received++;
-	return withhold(slot, slot->in.number);
-}
-
-static uint8_t *
-batch_space(struct cn_slot *slot)
-{
-	if (slot->in.page == NULL) {
-		return NULL;
-	}
-	return slot->in.head.coding == CN_CODING_RAW ? slot->in.page->data
-						     : slot->in.coded;
-}
-
-/* The prefix that the batch names, if both ends kept the same. */
-static bool
-find_prefix(const struct cn_stream *s, const struct cn_batch_head *head,
-    const uint8_t **ret)
-{
-	*ret = NULL;
-	if (head->prefix_len == 0) {
-		return true;
-	}
-	if (s->rx_hist.len < head->prefix_len ||
-	    s->rx_hist.end != head->offset) {
-		return false;
-	}
-	*ret = cn_history_tail(&s->rx_hist, head->prefix_len);
-	return true;
-}
-
-static void
-keep_batch(struct cn_link *link, struct cn_stream *s,
-    const struct cn_batch_head *head, const uint8_t *plain, uint64_t now)
-{
-	uint8_t *room;
-
-	s->is_keeping = (head->flags & CN_BATCH_KEEP) != 0;
-	if (!s->is_keeping ||
-	    (s->rx_hist.len > 0 && s->rx_hist.end != head->offset)) {
-		cn_history_drop(&s->rx_hist);
-	}
-	cn_list_remove(&s->recv_hist_item);
-	if (!s->is_keeping) {
-		return;
-	}
-	room = cn_history_room(&s->rx_hist, head->plain_len);
-	if (room != NULL) {
-		memcpy(room, plain, head->plain_len);
-		cn_history_keep(&s->rx_hist, head->plain_len,
-		    head->offset + head->plain_len);
-		s->recv_hist_us = now;
-		cn_list_append(&link->recv_hist, &s->recv_hist_item);
-	}
-}
-
-/* Decode, check and deliver the batch that is complete. */
-static int
-use_batch(struct cn_link *link, struct cn_slot *slot, struct cn_stream *s,
-    struct taken *taken, uint64_t now)
-{
-	const struct cn_batch_head *head = &slot->in.head;
-	struct cn_page *page = slot->in.page;
-	const uint8_t *prefix;
-	int r;
-
-	if (head->offset + head->plain_len > s->granted) {
-		return CN_EPROTO;
-	}
-	if (page == NULL) {
-		taken->nack = CN_NACK_MEMORY;
-		return CN_OK;
-	}
-	if (head->coding == CN_CODING_ZSTD) {
-		if (!find_prefix(s, head, &prefix)) {
-			link->stats.misses_sent++;
-			return cn_compose_reply(slot, CN_FRAME_MISS, s->id,
-				   head->offset, head->plain_len)
-			    ? CN_OK
-			    : CN_ENOMEM;
-		}
-		r = cn_codec_batch_decode(link->config.codec, prefix,
-		    head->prefix_len, slot->in.coded, head->coded_len,
-		    page->data, head->plain_len);
-		if (r != CN_OK) {
-			taken->nack =
-			    r == CN_ENOMEM ? CN_NACK_MEMORY : CN_NACK_CODING;
-			return CN_OK;
-		}
-	}
-	if (cn_block_batch_hash(head, page->data, head->plain_len) !=
-	    head->hash) {
-		taken->nack = CN_NACK_HASH;
-		return CN_OK;
-	}
-	count_received(s, head->coding == CN_CODING_ZSTD, head->plain_len,
-	    head->coded_len);
-	keep_batch(link, s, head, page->data, now);
-	page->len = head->plain_len;
-	slot->in.page = NULL;
-	return taken_error(cn_deliver_page(s, head->offset, page, now), taken);
-}
-
-static int
-end_batch(struct cn_link *link, struct cn_slot *slot, uint64_t now)
-{
-	struct cn_stream *s = find_live(link, slot->in.head.stream);
-	struct taken taken = { .is_eliciting = true };
-	int r;
-
-	if (s == NULL) {
-		r = take_orphan(link, slot->in.head.stream, &taken);
-	} else {
-		r = use_batch(link, slot, s, &taken, now);
-	}
-	cn_pool_put(link->config.pool, slot->in.page);
-	slot->in.page = NULL;
-	slot->in.is_active = false;
-	/* Without memory to split a run it stays left out, which is safe. */
-	(void)!cn_ranges_remove(
-	    &slot->withheld, slot->in.number, slot->in.number + 1);
-	return r != CN_OK
-	    ? r
-	    : settle_block(link, slot, slot->in.number, &taken, now);
-}
-
-static int
-take_batch_bytes(struct cn_link *link, struct cn_slot *slot,
-    const uint8_t *bytes, size_t len, uint64_t now)
-{
-	uint8_t *space = batch_space(slot);
-
-	if (len > slot->in.head.coded_len - slot->in.got) {
-		return CN_EPROTO;
-	}
-	if (space != NULL) {
-		memcpy(space + slot->in.got, bytes, len);
-	}
-	slot->in.got += len;
-	if (slot->in.got < slot->in.head.coded_len) {
-		return CN_OK;
-	}
-	return end_batch(link, slot, now);
-}
-
-static int
-take_fragment(struct cn_link *link, struct cn_slot *slot,
-    const struct cn_fragment *f, uint64_t now)
-{
-	int r;
-
-	switch (f->kind) {
-	case CN_FRAGMENT_LANE_RAW:
-	case CN_FRAGMENT_LANE_CODED:
-		return take_lane_block(link, slot, f, now);
-	case CN_FRAGMENT_BATCH:
-		if (slot->in.is_active || f->batch.ext_len > 0) {
-			return CN_EPROTO;
-		}
-		r = begin_batch(link, slot, &f->batch);
-		if (r != CN_OK) {
-			return r;
-		}
-		return take_batch_bytes(link, slot, f->body, f->body_len, now);
-	case CN_FRAGMENT_MORE:
-		if (!slot->in.is_active) {
-			return CN_EPROTO;
-		}
-		return take_batch_bytes(link, slot, f->body, f->body_len, now);
-	}
-	return CN_EPROTO;
-}
-
-int
-cn_link_receive(struct cn_link *link, uint32_t number, const uint8_t *bytes,
-    size_t len, uint64_t now, size_t *used)
-{
-	struct cn_slot *slot = &link->slot[number];
-	struct cn_fragment f;
-	size_t at = 0, part;
-	int r = CN_OK;
-
-	assert(number < link->config.slots);
-	while (slot->is_up && at < len) {
-		r = cn_fragment_decode(bytes + at, len - at, &f, &part);
-		if (r == CN_EAGAIN) {
-			r = CN_OK;
-			break;
-		}
-		if (r != CN_OK) {
-			break;
-		}
-		at += part;
-		slot->heard_us = now;
-		link->stats.received.framing += part;
-		r = take_fragment(link, slot, &f, now);
-		if (r != CN_OK) {
-			break;
-		}
-	}
-	*used = at;
-	if (r == CN_OK) {
-		return CN_OK;
-	}
-	cn_link_carrier_failed(link, slot,
-	    r == CN_EPROTO       ? CN_CLOSE_PROTOCOL
-		: r == CN_ELIMIT ? CN_CLOSE_LIMIT
-				 : CN_CLOSE_INTERNAL,
-	    now);
-	return r == CN_ELIMIT ? CN_EPROTO : r;
 }

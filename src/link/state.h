@@ -10,7 +10,8 @@
  *   stream.c    streams seen from the local socket; their ends
  *   compose.c   what goes out: control, lane blocks
  *   bulk.c      what goes out: batches
- *   dispatch.c  what comes in: fragments, frames
+ *   receive.c   what comes in: fragments, lane blocks, batches
+ *   dispatch.c  what comes in: frames
  *   deliver.c   what comes in: reassembly, FIN, credit
  *   table.c     block -> frames, until BLOCK_ACK or NACK
  *   lanes.c     lanes of a carrier, both ways
@@ -387,6 +388,28 @@ bool cn_compose_reply(struct cn_slot *slot, enum cn_frame_type type,
     uint64_t stream, uint64_t value, size_t len);
 
 /* ---- dispatch.c, deliver.c ---- */
+
+/* What became of one block's frames. */
+struct cn_taken {
+	bool is_eliciting;        /* the peer wants to hear of it */
+	enum cn_nack_reason nack; /* 0: none */
+	enum cn_close close;      /* the peer's CLOSE; 0: none */
+	bool is_closed;
+	bool is_coded; /* came through a lane */
+};
+
+/* Act on the frames of a verified block; CN_OK or why the carrier ends. */
+int cn_dispatch_frames(struct cn_link *link, struct cn_slot *slot,
+    const uint8_t *bytes, size_t len, struct cn_taken *taken, uint64_t now);
+/* The live stream of that id, or NULL. */
+struct cn_stream *cn_dispatch_live(const struct cn_link *link, uint64_t id);
+/* Bytes for a stream that is not live: late, missing its OPEN, or absurd. */
+int cn_dispatch_orphan(
+    const struct cn_link *link, uint64_t id, struct cn_taken *taken);
+/* Errors of delivery that only ask for the bytes again become a NACK. */
+int cn_dispatch_error(int r, struct cn_taken *taken);
+void cn_dispatch_count(
+    struct cn_stream *s, bool is_coded, size_t len, size_t coded_len);
 
 /* Take the batch page (owned then) or copy bytes at an offset.
  * CN_OK, CN_EPROTO (credit), CN_ENOMEM, CN_ELIMIT (gaps). */
