@@ -76,6 +76,15 @@ struct flow {
 	struct end end[2];
 };
 
+/* What befalls a world once, besides the adversary's daily work. */
+enum fate {
+	FATE_NONE,
+	FATE_LOST,  /* no carrier comes back: the resume window ends */
+	FATE_CRASH, /* one side's process dies; the other is told so */
+	FATE_DRAIN, /* one side wants to go */
+	FATE_MEMORY /* allocations fail now and then */
+};
+
 struct world {
 	uint64_t seed, now;
 	struct cn_prng prng;
@@ -87,8 +96,13 @@ struct world {
 	struct carrier carrier[SIM_SLOTS];
 	struct flow flow[SIM_STREAMS];
 	int flows;
-	bool is_calm;  /* the adversary rests */
-	bool may_lose; /* resets by a lost link are explained */
+	enum fate fate;
+	uint64_t fate_step; /* when it strikes */
+	bool is_struck;
+	bool is_cut_off; /* no carrier comes back */
+	int crashed;     /* side whose link is gone; -1: none */
+	bool is_calm;    /* the adversary rests */
+	bool may_lose;   /* resets by a lost link are explained */
 	unsigned cut_chance, flip_chance, stall_chance; /* of 10000 a step */
 	bool is_tiny; /* carriers hand over a few bytes at a time */
 	uint64_t cuts, flips;
@@ -278,11 +292,14 @@ flow_open(struct world *w, struct flow *f)
 	}
 	r = cn_stream_open(
 	    w->link[f->opener], &open, f, w->now, &f->end[f->opener].stream);
-	if (r != CN_OK) {
-		fail(w, "flow %u: open: %d", f->key, r);
-		return;
-	}
 	f->is_open = true;
+	if (r != CN_OK) {
+		f->end[f->opener].how = HOW_RESET;
+		f->end[f->opener].did_reset = true;
+		if (!w->is_struck) {
+			fail(w, "flow %u: open: %d", f->key, r);
+		}
+	}
 }
 
 /* ---- events ---- */
@@ -369,7 +386,7 @@ events(struct world *w, int side)
 			stream_over(w, side, &ev);
 			break;
 		case CN_LINK_EVENT_CARRIER:
-			if (w->flips == 0) {
+			if (w->flips == 0 && w->fate != FATE_MEMORY) {
 				fail(w, "carrier %u refused by side %d: %llu",
 				    ev.slot, side,
 				    (unsigned long long)ev.reason);
@@ -377,7 +394,9 @@ events(struct world *w, int side)
 			carrier_down(w, ev.slot, side);
 			break;
 		case CN_LINK_EVENT_DRAINING:
-			fail(w, "draining unasked");
+			if (w->fate != FATE_DRAIN) {
+				fail(w, "draining unasked");
+			}
 			break;
 		case CN_LINK_EVENT_LOST:
 			if (!w->may_lose) {
@@ -427,7 +446,8 @@ pull(struct world *w, uint32_t slot, int side)
 	size_t limit = w->is_tiny ? 20000 : 200000;
 	size_t n;
 
-	if (!c->is_up[side] || c->pipe[side].len >= limit) {
+	if (w->link[side] == NULL || !c->is_up[side] ||
+	    c->pipe[side].len >= limit) {
 		return;
 	}
 	n = cn_link_pull(w->link[side], slot, out,
@@ -455,7 +475,7 @@ hand_over(struct world *w, uint32_t slot, int from)
 	size_t given, used = 0;
 	int r;
 
-	if (!c->is_up[1 - from] || p->len == 0 ||
+	if (w->link[1 - from] == NULL || !c->is_up[1 - from] || p->len == 0 ||
 	    w->now < c->stalled_until[from]) {
 		return;
 	}
@@ -468,7 +488,7 @@ hand_over(struct world *w, uint32_t slot, int from)
 	}
 	r = cn_link_receive(
 	    w->link[1 - from], slot, p->bytes, given, w->now, &used);
-	if (r != CN_OK && w->flips == 0) {
+	if (r != CN_OK && w->flips == 0 && w->fate != FATE_MEMORY) {
 		fail(w, "side %d refused good bytes: %d", 1 - from, r);
 	}
 	/* What was not taken stays in front, as in a carrier's buffer. */
@@ -496,10 +516,10 @@ cut(struct world *w, uint32_t slot)
 		c->shown[side] = 0;
 	}
 	for (int side = 0; side < 2; side++) {
-		if (c->is_up[side]) {
+		if (c->is_up[side] && w->link[side] != NULL) {
 			cn_link_detach(w->link[side], slot, w->now);
-			carrier_down(w, slot, side);
 		}
+		carrier_down(w, slot, side);
 	}
 }
 
@@ -509,7 +529,8 @@ redial(struct world *w, uint32_t slot)
 {
 	struct carrier *c = &w->carrier[slot];
 
-	if ((c->is_up[0] && c->is_up[1]) || w->now < c->dial_at) {
+	if ((c->is_up[0] && c->is_up[1]) || w->now < c->dial_at ||
+	    w->is_cut_off || w->crashed >= 0) {
 		return;
 	}
 	c->generation++;
@@ -524,6 +545,7 @@ redial(struct world *w, uint32_t slot)
 			if (!w->may_lose) {
 				fail(w, "attach refused");
 			}
+			carrier_down(w, slot, side);
 			return;
 		}
 		c->is_up[side] = true;
@@ -573,6 +595,10 @@ make_world(struct world *w, uint64_t seed)
 	w->now = 1000000 + cn_prng_below(&w->prng, 1000000);
 	w->slots = 1 + (uint32_t)cn_prng_below(&w->prng, SIM_SLOTS);
 	w->flows = 1 + (int)cn_prng_below(&w->prng, SIM_STREAMS);
+	w->crashed = -1;
+	if (cn_prng_chance(&w->prng, 1, 3)) {
+		w->fate = (enum fate)cn_prng_below(&w->prng, 5);
+	}
 	w->is_tiny = cn_prng_chance(&w->prng, 1, 4);
 	w->cut_chance = cn_prng_chance(&w->prng, 1, 3)
 	    ? 0
@@ -650,14 +676,69 @@ adversary(struct world *w)
 	}
 }
 
+/* The process of one side dies: its applications see resets, its link and
+ * all it knew are gone.  The other side redials and hears LINK_UNKNOWN. */
+static void
+crash(struct world *w)
+{
+	int side = (int)cn_prng_below(&w->prng, 2);
+
+	for (uint32_t i = 0; i < w->slots; i++) {
+		cut(w, i);
+	}
+	cn_link_free(&w->link[side]);
+	w->crashed = side;
+	for (int i = 0; i < w->flows; i++) {
+		struct end *e = &w->flow[i].end[side];
+
+		if (e->stream != NULL) {
+			e->stream = NULL;
+			e->how = HOW_RESET;
+			e->did_reset = true;
+		}
+	}
+	events(w, 1 - side);
+	cn_link_reset_all(w->link[1 - side], CN_RESET_LINK_LOST, w->now);
+	events(w, 1 - side);
+	cn_link_free(&w->link[1 - side]);
+}
+
+static void
+strike(struct world *w)
+{
+	w->is_struck = true;
+	w->may_lose = w->fate != FATE_NONE;
+	switch (w->fate) {
+	case FATE_NONE:
+	case FATE_MEMORY:
+		break;
+	case FATE_LOST:
+		w->is_cut_off = true;
+		for (uint32_t i = 0; i < w->slots; i++) {
+			cut(w, i);
+		}
+		w->now += cn_prng_below(&w->prng, 2) * UINT64_C(700000000);
+		break;
+	case FATE_CRASH:
+		crash(w);
+		break;
+	case FATE_DRAIN:
+		cn_link_drain(w->link[cn_prng_below(&w->prng, 2)]);
+		break;
+	}
+}
+
 static bool
 is_all_over(const struct world *w)
 {
+	if (w->crashed >= 0) {
+		return true;
+	}
 	for (int i = 0; i < w->flows; i++) {
 		const struct flow *f = &w->flow[i];
 
-		if (!f->is_open || f->end[0].stream != NULL ||
-		    f->end[1].stream != NULL) {
+		if ((!f->is_open && !w->is_cut_off) ||
+		    f->end[0].stream != NULL || f->end[1].stream != NULL) {
 			return false;
 		}
 	}
@@ -671,7 +752,7 @@ step(struct world *w)
 
 	w->now += cn_prng_below(
 	    &w->prng, cn_prng_chance(&w->prng, 1, 50) ? 30000 : 300);
-	if (!f->is_open) {
+	if (!f->is_open && w->link[f->opener] != NULL) {
 		flow_open(w, f);
 	}
 	for (int side = 0; side < 2 && !w->is_failed; side++) {
@@ -689,6 +770,9 @@ step(struct world *w)
 		}
 	}
 	for (int side = 0; side < 2; side++) {
+		if (w->link[side] == NULL) {
+			continue;
+		}
 		if (cn_link_deadline(w->link[side]) <= w->now) {
 			cn_link_tick(w->link[side], w->now);
 		}
@@ -701,7 +785,8 @@ judge(struct world *w)
 {
 	for (int i = 0; i < w->flows && !w->is_failed; i++) {
 		struct flow *f = &w->flow[i];
-		bool is_reset = f->end[0].did_reset || f->end[1].did_reset;
+		bool is_reset =
+		    w->may_lose || f->end[0].did_reset || f->end[1].did_reset;
 
 		for (int side = 0; side < 2; side++) {
 			struct end *e = &f->end[side];
@@ -761,6 +846,7 @@ run_seed(uint64_t seed)
 		fail(&w, "no memory");
 	}
 	wild = 500 + cn_prng_below(&w.prng, 8000);
+	w.fate_step = cn_prng_below(&w.prng, wild);
 	while (
 	    !w.is_failed && steps < wild + SIM_STEPS_CALM && !is_all_over(&w)) {
 		w.is_calm = steps >= wild;
@@ -769,6 +855,16 @@ run_seed(uint64_t seed)
 				w.carrier[i].stalled_until[0] = 0;
 				w.carrier[i].stalled_until[1] = 0;
 			}
+		}
+		if (steps >= w.fate_step && !w.is_struck) {
+			strike(&w);
+		}
+		if (w.fate == FATE_MEMORY && w.is_struck) {
+			cn_alloc_fail_at(
+			    w.is_calm ? 0 : 1 + cn_prng_below(&w.prng, 300));
+		}
+		if (w.is_cut_off && w.is_calm) {
+			w.now += 100000;
 		}
 		step(&w);
 		steps++;
@@ -779,6 +875,7 @@ run_seed(uint64_t seed)
 		    (unsigned long long)w.flips);
 		tell_stuck(&w);
 	}
+	cn_alloc_fail_at(0);
 	judge(&w);
 	free_world(&w);
 	if (w.is_failed) {
