@@ -59,6 +59,10 @@ static struct cn_stream *
 pick(struct cn_slot *slot, uint64_t now)
 {
 	slot->bulk_hold_us = UINT64_MAX;
+	if (now < slot->pause_us) {
+		slot->bulk_hold_us = slot->pause_us;
+		return NULL;
+	}
 	for (unsigned looks = 0; looks < BULK_LOOKS;) {
 		struct cn_list *it = cn_list_first(&slot->bulk);
 		struct cn_stream *s;

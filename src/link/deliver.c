@@ -171,27 +171,6 @@ class_of(size_t len)
 	return len <= CN_PAGE_LARGE_BYTES ? CN_PAGE_LARGE : CN_PAGE_BATCH;
 }
 
-/* History follows the contiguous bytes, or ends. */
-static void
-keep_history(
-    struct cn_stream *s, uint64_t offset, const uint8_t *bytes, size_t len)
-{
-	uint8_t *room;
-
-	if (!s->is_keeping) {
-		return;
-	}
-	if (s->rx_hist.len == 0 || s->rx_hist.end != offset) {
-		cn_history_drop(&s->rx_hist);
-		return;
-	}
-	room = cn_history_room(&s->rx_hist, len);
-	if (room != NULL) {
-		memcpy(room, bytes, len);
-		cn_history_keep(&s->rx_hist, len, offset + len);
-	}
-}
-
 int
 cn_deliver_bytes(struct cn_stream *s, uint64_t offset, const uint8_t *bytes,
     size_t len, uint64_t now)
@@ -221,7 +200,6 @@ cn_deliver_bytes(struct cn_stream *s, uint64_t offset, const uint8_t *bytes,
 		return r;
 	}
 	advance(s, bytes + skip, len - (size_t)skip);
-	keep_history(s, offset, bytes, len);
 	drain_pieces(s);
 	cn_stream_tell(s, CN_TOLD_READABLE);
 	verify_fin(s, now);

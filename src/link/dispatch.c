@@ -169,6 +169,27 @@ cn_dispatch_count(
 	}
 }
 
+/* The history follows the contiguous bytes of DATA too, or ends. */
+static void
+follow_history(struct cn_stream *s, const struct cn_frame_data *data)
+{
+	uint8_t *room;
+
+	if (!s->is_keeping || data->offset + data->len <= s->rx.end) {
+		return;
+	}
+	if (s->rx_hist.len == 0 || s->rx_hist.end != data->offset) {
+		cn_history_drop(&s->rx_hist);
+		return;
+	}
+	room = cn_history_room(&s->rx_hist, data->len);
+	if (room != NULL) {
+		memcpy(room, data->data, data->len);
+		cn_history_keep(
+		    &s->rx_hist, data->len, data->offset + data->len);
+	}
+}
+
 static int
 take_data(struct cn_link *link, const struct cn_frame_data *data,
     struct cn_taken *taken, uint64_t now)
@@ -180,6 +201,7 @@ take_data(struct cn_link *link, const struct cn_frame_data *data,
 		return cn_dispatch_orphan(link, data->stream, taken);
 	}
 	cn_dispatch_count(s, taken->is_coded, data->len, 0);
+	follow_history(s, data);
 	return cn_dispatch_error(
 	    cn_deliver_bytes(s, data->offset, data->data, data->len, now),
 	    taken);
@@ -356,6 +378,9 @@ take_nack(struct cn_link *link, struct cn_slot *slot, uint64_t block,
 
 	if (reason < CN_NACK_MAX) {
 		link->stats.nacks_received[reason]++;
+	}
+	if (reason == CN_NACK_MEMORY) {
+		slot->pause_us = now + CN_LINK_STARVED_US;
 	}
 	if (reason == CN_NACK_HASH || reason == CN_NACK_CODING) {
 		memmove(link->bad_hash_us, link->bad_hash_us + 1,

@@ -47,6 +47,7 @@ slot_clear(struct cn_link *link, struct cn_slot *slot)
 	slot->coded = NULL;
 	cn_pool_put(link->config.pool, slot->in.page);
 	cn_free(slot->in.coded);
+	cn_free(slot->in.small);
 	memset(&slot->in, 0, sizeof(slot->in));
 	slot->is_up = false;
 	slot->is_ping_due = slot->is_pong_due = slot->is_drain_due = false;
@@ -177,7 +178,7 @@ cn_link_attach(struct cn_link *link, uint32_t number, uint64_t generation,
 	slot->peer_prefix_max = CN_MIN(peer->prefix_max, CN_BATCH_PREFIX_MAX);
 	slot->lazy_us = slot->block_ack_us = UINT64_MAX;
 	slot->bulk_hold_us = UINT64_MAX;
-	slot->hold_us = 0;
+	slot->hold_us = slot->pause_us = 0;
 	slot->rate_bps = slot->rtt_us = 0;
 	slot->is_busy = false;
 	slot->received_blocks = slot->settled_blocks = 0;
@@ -461,7 +462,9 @@ tick_starved(struct cn_link *link, uint64_t now)
 		link->starved_us = UINT64_MAX;
 		return;
 	}
-	if (cn_pool_level(link->config.pool) >= 90) {
+	if (cn_pool_used(link->config.pool) +
+		cn_pool_promised(link->config.pool) >=
+	    cn_pool_limit(link->config.pool) / 10 * 9) {
 		link->starved_us = now + CN_LINK_STARVED_US;
 		return;
 	}

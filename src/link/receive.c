@@ -7,6 +7,8 @@
 #include "base/alloc.h"
 #include "base/err.h"
 
+/* Plain bytes of a batch that is copied rather than handed on. */
+#define SMALL_BATCH (32u * 1024u)
 /* Blocks that may wait for one BLOCK_ACK. */
 #define BLOCK_ACK_EVERY 64u
 
@@ -99,19 +101,17 @@ static int
 begin_batch(struct cn_link *link, struct cn_slot *slot,
     const struct cn_batch_head *head)
 {
-	struct cn_pool *pool = link->config.pool;
-	enum cn_page_class class = CN_PAGE_BATCH;
+	bool is_small = head->plain_len <= SMALL_BATCH;
 
-	if (head->plain_len <= CN_PAGE_SMALL_BYTES) {
-		class = CN_PAGE_SMALL;
-	} else if (head->plain_len <= CN_PAGE_LARGE_BYTES) {
-		class = CN_PAGE_LARGE;
-	}
 	if (slot->in.coded == NULL && head->coding != CN_CODING_RAW) {
 		slot->in.coded = cn_alloc(CN_BATCH_CODED_MAX);
-		if (slot->in.coded == NULL) {
-			return CN_ENOMEM;
-		}
+	}
+	if (slot->in.small == NULL && is_small) {
+		slot->in.small = cn_alloc(SMALL_BATCH);
+	}
+	if ((slot->in.coded == NULL && head->coding != CN_CODING_RAW) ||
+	    (slot->in.small == NULL && is_small)) {
+		return CN_ENOMEM;
 	}
 	slot->in.head = *head;
 	slot->in.head.ext = NULL;
@@ -119,20 +119,27 @@ begin_batch(struct cn_link *link, struct cn_slot *slot,
 	slot->in.number = slot->received_blocks++;
 	slot->in.got = 0;
 	slot->in.is_active = true;
-	/* Without a page the batch is read over and asked for again. */
-	slot->in.page = cn_pool_get(pool, class);
+	/*
+	 * A small batch is copied to pages that fit it.  A large one brings
+	 * its own; without one it is read over and asked for again.
+	 */
+	if (!is_small) {
+		slot->in.page = cn_pool_get(link->config.pool,
+		    head->plain_len <= CN_PAGE_LARGE_BYTES ? CN_PAGE_LARGE
+							   : CN_PAGE_BATCH);
+	}
 	link->stats.blocks_received++;
 	return withhold(slot, slot->in.number);
 }
 
+/* Where the plain bytes of the batch go; NULL: nowhere. */
 static uint8_t *
-batch_space(struct cn_slot *slot)
+plain_space(const struct cn_slot *slot)
 {
-	if (slot->in.page == NULL) {
-		return NULL;
+	if (slot->in.head.plain_len <= SMALL_BATCH) {
+		return slot->in.small;
 	}
-	return slot->in.head.coding == CN_CODING_RAW ? slot->in.page->data
-						     : slot->in.coded;
+	return slot->in.page == NULL ? NULL : slot->in.page->data;
 }
 
 /* The prefix that the batch names, if both ends kept the same. */
@@ -184,13 +191,14 @@ use_batch(struct cn_link *link, struct cn_slot *slot, struct cn_stream *s,
 {
 	const struct cn_batch_head *head = &slot->in.head;
 	struct cn_page *page = slot->in.page;
+	uint8_t *plain = plain_space(slot);
 	const uint8_t *prefix;
 	int r;
 
 	if (head->offset + head->plain_len > s->granted) {
 		return CN_EPROTO;
 	}
-	if (page == NULL) {
+	if (plain == NULL) {
 		taken->nack = CN_NACK_MEMORY;
 		return CN_OK;
 	}
@@ -203,26 +211,30 @@ use_batch(struct cn_link *link, struct cn_slot *slot, struct cn_stream *s,
 			    : CN_ENOMEM;
 		}
 		r = cn_codec_batch_decode(link->config.codec, prefix,
-		    head->prefix_len, slot->in.coded, head->coded_len,
-		    page->data, head->plain_len);
+		    head->prefix_len, slot->in.coded, head->coded_len, plain,
+		    head->plain_len);
 		if (r != CN_OK) {
 			taken->nack =
 			    r == CN_ENOMEM ? CN_NACK_MEMORY : CN_NACK_CODING;
 			return CN_OK;
 		}
 	}
-	if (cn_block_batch_hash(head, page->data, head->plain_len) !=
-	    head->hash) {
+	if (cn_block_batch_hash(head, plain, head->plain_len) != head->hash) {
 		taken->nack = CN_NACK_HASH;
 		return CN_OK;
 	}
 	cn_dispatch_count(s, head->coding == CN_CODING_ZSTD, head->plain_len,
 	    head->coded_len);
-	keep_batch(link, s, head, page->data, now);
-	page->len = head->plain_len;
-	slot->in.page = NULL;
-	return cn_dispatch_error(
-	    cn_deliver_page(s, head->offset, page, now), taken);
+	keep_batch(link, s, head, plain, now);
+	if (page == NULL) {
+		r = cn_deliver_bytes(
+		    s, head->offset, plain, head->plain_len, now);
+	} else {
+		page->len = head->plain_len;
+		slot->in.page = NULL;
+		r = cn_deliver_page(s, head->offset, page, now);
+	}
+	return cn_dispatch_error(r, taken);
 }
 
 static int
@@ -252,7 +264,9 @@ static int
 take_batch_bytes(struct cn_link *link, struct cn_slot *slot,
     const uint8_t *bytes, size_t len, uint64_t now)
 {
-	uint8_t *space = batch_space(slot);
+	uint8_t *space = slot->in.head.coding == CN_CODING_RAW
+	    ? plain_space(slot)
+	    : slot->in.coded;
 
 	if (len > slot->in.head.coded_len - slot->in.got) {
 		return CN_EPROTO;

@@ -120,7 +120,8 @@ cn_ring_commit(struct cn_ring *ring, size_t len)
 int
 cn_ring_append(struct cn_ring *ring, const uint8_t *bytes, size_t len)
 {
-	enum cn_page_class class = len > 4096 ? CN_PAGE_LARGE : CN_PAGE_SMALL;
+	enum cn_page_class class =
+	    len > 8 * CN_PAGE_SMALL_BYTES ? CN_PAGE_LARGE : CN_PAGE_SMALL;
 	struct cn_span spans[16];
 	size_t n = cn_ring_offer(ring, len, class, spans, CN_ARRAY_LEN(spans));
 	size_t given = 0;

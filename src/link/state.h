@@ -265,6 +265,7 @@ struct cn_slot {
 	bool is_ping_due, is_pong_due, is_drain_due, is_close_due;
 	bool was_lane;         /* the last fragment was a lane block */
 	uint64_t hold_us;      /* small data is collected until then; 0: not */
+	uint64_t pause_us;     /* the peer has no memory: no batch before */
 	uint64_t bulk_hold_us; /* bulk may be ready then; UINT64_MAX */
 	uint64_t pong_token;
 	uint64_t ping_us; /* when the last PING went; 0: none is out */
@@ -301,6 +302,7 @@ struct cn_slot {
 		struct cn_batch_head head;
 		struct cn_page *page; /* where plain bytes go */
 		uint8_t *coded;       /* owned: collects fragments */
+		uint8_t *small;       /* owned: a small batch's bytes */
 		size_t got;
 		uint64_t number;
 		bool is_active;

@@ -482,19 +482,25 @@ cn_stream_set_profile(
 	s->profile = *profile;
 }
 
-/* How far to read beyond what the peer takes: less when memory is short. */
+/*
+ * How far to read beyond what was sent.  What the pool promised to receivers
+ * is not there for reading; near the limit new streams do not read at all,
+ * since what is retained is freed by acknowledgements only.
+ */
 static uint64_t
 read_ahead(const struct cn_stream *s)
 {
-	unsigned level = cn_pool_level(s->link->config.pool);
+	const struct cn_pool *pool = s->link->config.pool;
+	uint64_t limit = cn_pool_limit(pool);
+	uint64_t used = cn_pool_used(pool) + cn_pool_promised(pool);
 
-	if (level >= 90) {
+	if (used >= limit) {
+		return 0;
+	}
+	if (used >= limit / 10 * 9) {
 		return s->tx.end == 0 ? 0 : CN_LINK_AHEAD / 32;
 	}
-	if (level >= 70) {
-		return CN_LINK_AHEAD / 8;
-	}
-	return CN_LINK_AHEAD;
+	return used >= limit / 10 * 7 ? CN_LINK_AHEAD / 8 : CN_LINK_AHEAD;
 }
 
 size_t

@@ -79,10 +79,11 @@ struct flow {
 /* What befalls a world once, besides the adversary's daily work. */
 enum fate {
 	FATE_NONE,
-	FATE_LOST,  /* no carrier comes back: the resume window ends */
-	FATE_CRASH, /* one side's process dies; the other is told so */
-	FATE_DRAIN, /* one side wants to go */
-	FATE_MEMORY /* allocations fail now and then */
+	FATE_LOST,   /* no carrier comes back: the resume window ends */
+	FATE_CRASH,  /* one side's process dies; the other is told so */
+	FATE_DRAIN,  /* one side wants to go */
+	FATE_MEMORY, /* allocations fail now and then */
+	FATE_POOR    /* the pools are small from the start */
 };
 
 struct world {
@@ -386,7 +387,8 @@ events(struct world *w, int side)
 			stream_over(w, side, &ev);
 			break;
 		case CN_LINK_EVENT_CARRIER:
-			if (w->flips == 0 && w->fate != FATE_MEMORY) {
+			if (w->flips == 0 && w->fate < FATE_MEMORY &&
+			    ev.reason != CN_CLOSE_TIMEOUT) {
 				fail(w, "carrier %u refused by side %d: %llu",
 				    ev.slot, side,
 				    (unsigned long long)ev.reason);
@@ -488,7 +490,7 @@ hand_over(struct world *w, uint32_t slot, int from)
 	}
 	r = cn_link_receive(
 	    w->link[1 - from], slot, p->bytes, given, w->now, &used);
-	if (r != CN_OK && w->flips == 0 && w->fate != FATE_MEMORY) {
+	if (r != CN_OK && w->flips == 0 && w->fate < FATE_MEMORY) {
 		fail(w, "side %d refused good bytes: %d", 1 - from, r);
 	}
 	/* What was not taken stays in front, as in a carrier's buffer. */
@@ -587,6 +589,7 @@ make_world(struct world *w, uint64_t seed)
 		.lane_window_log = 17,
 		.lane_level = 1 };
 	struct cn_link_config config = { 0 };
+	uint64_t pool_bytes = UINT64_C(64) << 20;
 	int r = CN_OK;
 
 	memset(w, 0, sizeof(*w));
@@ -597,7 +600,11 @@ make_world(struct world *w, uint64_t seed)
 	w->flows = 1 + (int)cn_prng_below(&w->prng, SIM_STREAMS);
 	w->crashed = -1;
 	if (cn_prng_chance(&w->prng, 1, 3)) {
-		w->fate = (enum fate)cn_prng_below(&w->prng, 5);
+		w->fate = (enum fate)cn_prng_below(&w->prng, 6);
+	}
+	if (w->fate == FATE_POOR) {
+		w->may_lose = w->is_struck = true;
+		pool_bytes = (256u << 10) << cn_prng_below(&w->prng, 4);
 	}
 	w->is_tiny = cn_prng_chance(&w->prng, 1, 4);
 	w->cut_chance = cn_prng_chance(&w->prng, 1, 3)
@@ -615,7 +622,7 @@ make_world(struct world *w, uint64_t seed)
 	config.resume_window_us = UINT64_C(600000000);
 	for (int side = 0; side < 2 && r == CN_OK; side++) {
 		config.is_dialler = side == 0;
-		r = cn_pool_create(UINT64_C(64) << 20, &w->pool[side]);
+		r = cn_pool_create(pool_bytes, &w->pool[side]);
 		if (r == CN_OK) {
 			r = cn_codec_create(&codec, &w->codec[side]);
 		}
@@ -711,6 +718,7 @@ strike(struct world *w)
 	switch (w->fate) {
 	case FATE_NONE:
 	case FATE_MEMORY:
+	case FATE_POOR:
 		break;
 	case FATE_LOST:
 		w->is_cut_off = true;
@@ -752,6 +760,9 @@ step(struct world *w)
 
 	w->now += cn_prng_below(
 	    &w->prng, cn_prng_chance(&w->prng, 1, 50) ? 30000 : 300);
+	if (cn_prng_chance(&w->prng, 1, 3000)) {
+		w->now += cn_prng_below(&w->prng, 60000000);
+	}
 	if (!f->is_open && w->link[f->opener] != NULL) {
 		flow_open(w, f);
 	}
@@ -791,7 +802,7 @@ judge(struct world *w)
 		for (int side = 0; side < 2; side++) {
 			struct end *e = &f->end[side];
 
-			if (e->stream != NULL ||
+			if (e->stream != NULL || !f->is_open ||
 			    (!f->is_accepted && side != f->opener)) {
 				continue;
 			}
@@ -861,7 +872,7 @@ run_seed(uint64_t seed)
 		}
 		if (w.fate == FATE_MEMORY && w.is_struck) {
 			cn_alloc_fail_at(
-			    w.is_calm ? 0 : 1 + cn_prng_below(&w.prng, 300));
+			    w.is_calm ? 0 : 1 + cn_prng_below(&w.prng, 30));
 		}
 		if (w.is_cut_off && w.is_calm) {
 			w.now += 100000;
