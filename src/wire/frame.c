@@ -17,6 +17,27 @@ place_size(uint64_t stream, uint64_t offset)
 
 /* ---- decode ---- */
 
+/* TLVs, and those that are texts clean ones. */
+static bool
+options_are_legal(const uint8_t *options, size_t len)
+{
+	struct cn_cursor in;
+	struct cn_tlv tlv;
+
+	if (!cn_tlv_is_list(options, len)) {
+		return false;
+	}
+	cn_cursor_init(&in, options, len);
+	while (cn_tlv_next(&in, &tlv)) {
+		if (tlv.type == CN_OPEN_CLIENT &&
+		    (tlv.len > CN_TEXT_MAX ||
+			!cn_text_is_clean(tlv.data, tlv.len))) {
+			return false;
+		}
+	}
+	return true;
+}
+
 static void
 decode_open(struct cn_cursor *in, struct cn_frame_open *open)
 {
@@ -35,7 +56,7 @@ decode_open(struct cn_cursor *in, struct cn_frame_open *open)
 		return;
 	}
 	if (!cn_text_is_clean(service, open->service_len) ||
-	    !cn_tlv_is_list(open->options, open->options_len)) {
+	    !options_are_legal(open->options, open->options_len)) {
 		cn_cursor_fail(in);
 	}
 }

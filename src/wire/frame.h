@@ -78,7 +78,7 @@ enum cn_nack_reason {
 
 /* Options of OPEN are {varint type, varint length, bytes}, types ascending. */
 enum cn_open_option {
-	CN_OPEN_CLIENT = 1, /* text: address of the connecting client */
+	CN_OPEN_CLIENT = 1, /* clean text, <= CN_TEXT_MAX: client's address */
 };
 
 struct cn_frame_open {

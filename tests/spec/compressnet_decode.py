@@ -38,6 +38,18 @@ def need(condition, what):
         raise ProtocolError(what)
 
 
+def clean(raw):
+    """The text of some bytes."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as err:
+        raise ProtocolError("text is not UTF-8") from err
+    for char in text:
+        need(not (ord(char) < 0x20 or 0x7f <= ord(char) < 0xa0),
+             "control character in text")
+    return text
+
+
 class Cursor:
     """Reads the conventions of the protocol from bytes."""
 
@@ -69,15 +81,7 @@ class Cursor:
         return value
 
     def text(self, least, most):
-        raw = self.take(self.varint(least, most))
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError as err:
-            raise ProtocolError("text is not UTF-8") from err
-        for char in text:
-            need(not (ord(char) < 0x20 or 0x7f <= ord(char) < 0xa0),
-                 "control character in text")
-        return text
+        return clean(self.take(self.varint(least, most)))
 
 
 def tlv_list(data):
@@ -126,6 +130,10 @@ def frame_open(c):
            "scope": c.take(8).hex(), "flags": c.varint(),
            "service": c.text(1, 63)}
     out["options"] = tlv_list(c.take(c.varint(0, 512)))
+    for kind, value in out["options"]:
+        if kind == 1:
+            need(len(value) <= 2 * 200, "text too long")
+            clean(bytes.fromhex(value))
     return out
 
 

@@ -204,6 +204,9 @@ test_limits(void **state)
 	assert_int_equal(DECODE(OPEN_HEAD, 1, 'x', 2, 1, 0), CN_OK);
 	assert_int_equal(DECODE(OPEN_HEAD, 1, 'x', 1, 1), CN_EPROTO);
 	assert_int_equal(DECODE(OPEN_HEAD, 1, 'x', 4, 1, 0, 1, 0), CN_EPROTO);
+	assert_int_equal(DECODE(OPEN_HEAD, 1, 'x', 3, 1, 1, '1'), CN_OK);
+	assert_int_equal(DECODE(OPEN_HEAD, 1, 'x', 3, 1, 1, 0), CN_EPROTO);
+	assert_int_equal(DECODE(OPEN_HEAD, 1, 'x', 3, 2, 1, 0), CN_OK);
 }
 
 /* Frames whose length is the limit, and one byte beyond. */
@@ -212,7 +215,7 @@ test_long_limits(void **state)
 {
 	static uint8_t bytes[CN_IGNORE_MAX + CN_DATA_MAX];
 	static const uint8_t zero[CN_DATA_MAX];
-	uint8_t options[CN_OPEN_OPTIONS_MAX] = { 1, 0x41, 0xfd };
+	uint8_t options[CN_OPEN_OPTIONS_MAX] = { 2, 0x41, 0xfd };
 	char text[CN_TEXT_MAX];
 	struct cn_frame f = { .type = CN_FRAME_DATA,
 		.u.data = { .stream = CN_VARINT_MAX,
@@ -245,7 +248,18 @@ test_long_limits(void **state)
 		    .options_len = sizeof(options) } };
 	size = encode(&f, bytes, sizeof(bytes));
 	assert_int_equal(decode_one(bytes, size), CN_OK);
-	f.u.open.options_len--;
+	/* A client's address as long as may be, and longer. */
+	options[0] = CN_OPEN_CLIENT;
+	memset(options + 3, 'c', sizeof(options) - 3);
+	cn_be16_put(options + 1, 0x4000u | CN_TEXT_MAX);
+	f.u.open.options_len = 3 + CN_TEXT_MAX;
+	size = encode(&f, bytes, sizeof(bytes));
+	assert_int_equal(decode_one(bytes, size), CN_OK);
+	cn_be16_put(options + 1, 0x4000u | (CN_TEXT_MAX + 1));
+	f.u.open.options_len++;
+	size = encode(&f, bytes, sizeof(bytes));
+	assert_int_equal(decode_one(bytes, size), CN_EPROTO);
+	cn_be16_put(options + 1, 0x4000u | CN_TEXT_MAX);
 	size = encode(&f, bytes, sizeof(bytes));
 	assert_int_equal(decode_one(bytes, size), CN_EPROTO);
 }
