@@ -49,7 +49,7 @@
 /* Bytes moved in one direction in one wake-up: others get their turn. */
 #define CN_PUMP_WAKE_MAX (1024u * 1024u)
 /* Spans in one readv or sendmsg. */
-#define CN_PUMP_SPANS_MAX 16u
+#define CN_PUMP_SPANS_MAX 8u
 /* An ended socket that takes no byte for so long is left to the kernel. */
 #define CN_PUMP_LINGER_US (300u * UINT64_C(1000000))
 
