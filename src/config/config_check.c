@@ -346,7 +346,8 @@ check_identities(struct check *check)
 	for (size_t i = 1; i < count; i++) {
 		const struct cn_config_entry *entry = &sorted[i]->entry;
 
-		if (strcmp(sorted[i - 1]->identity, sorted[i]->identity) != 0) {
+		if (compare_identity(
+			sorted[i - 1]->identity, sorted[i]->identity) != 0) {
 			continue;
 		}
 		COMPLAIN(check, place_of_key(entry, "peers", "identity"), NULL,

@@ -299,8 +299,8 @@ gather(struct cn_config_loader *loader, const struct cn_config_target *target,
 
 		if (cn_scalar_name(found.name, &hint) != CN_OK) {
 			CN_CONFIG_COMPLAIN(loader, target->file, node->key,
-			    hint, "'%.80s' cannot name a %s", found.name,
-			    key->sub->noun);
+			    hint, "'%.80s' cannot name %s %s", found.name,
+			    cn_config_article(key->sub->noun), key->sub->noun);
 			continue;
 		}
 		if (list->count == CN_CONFIG_ENTRIES_MAX) {
@@ -338,7 +338,10 @@ settle(struct cn_config_loader *loader, struct found_list *list)
 {
 	size_t kept = 0;
 
-	qsort(list->item, list->count, sizeof(*list->item), compare_found);
+	if (list->count > 0) {
+		qsort(list->item, list->count, sizeof(*list->item),
+		    compare_found);
+	}
 	for (size_t i = 0; i < list->count; i++) {
 		const struct found *found = &list->item[i];
 		struct cn_config_place first;

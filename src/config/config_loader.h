@@ -60,6 +60,9 @@ void cn_config_path_text(const struct cn_config_target *target, const char *key,
 /* "a list", "nothing", ... */
 const char *cn_config_kind_text(enum cn_yaml_kind kind);
 
+/* "a" or "an" */
+const char *cn_config_article(const char *noun);
+
 /*
  * Load the value of a key that is no section into the target's field.
  *

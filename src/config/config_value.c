@@ -48,6 +48,12 @@ cn_config_kind_text(enum cn_yaml_kind kind)
 	return "";
 }
 
+const char *
+cn_config_article(const char *noun)
+{
+	return strchr("aeiou", noun[0]) != NULL ? "an" : "a";
+}
+
 /* ---- values ---- */
 
 static int
@@ -70,7 +76,7 @@ complain_value(struct cn_config_loader *loader,
 	cn_config_path_text(target, key->name, path);
 	CN_CONFIG_COMPLAIN(loader, target->file, node, hint,
 	    "%s: '%.80s' is not %s %s", path, node->text,
-	    strchr("aeiou", noun[0]) != NULL ? "an" : "a", noun);
+	    cn_config_article(noun), noun);
 	return CN_ECONFIG;
 }
 

@@ -570,6 +570,8 @@ static const struct {
 	    "quote values that hold brackets, such as \"[::]:3\"" },
 	{ "invalid mapping in plain multiline",
 	    "keys of one section must begin in the same column" },
+	{ "expected node content",
+	    "a value or a closing bracket is missing before this" },
 	{ "cannot start with", "put the value into quotes" },
 };
 
