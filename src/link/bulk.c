@@ -100,7 +100,7 @@ cn_bulk_is_ready(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 	if (slot->batch.is_active) {
 		return true;
 	}
-	return cn_table_has_room(&slot->table, 1) && pick(slot, now) != NULL;
+	return cn_sent_has_room(&slot->sent, 1) && pick(slot, now) != NULL;
 }
 
 static bool
@@ -239,8 +239,8 @@ start_batch(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 	int level = 0;
 
 	if (s == NULL || !has_buffers(slot) ||
-	    !cn_table_has_room(&slot->table, 1) ||
-	    cn_table_begin(&slot->table, 1) != CN_OK) {
+	    !cn_sent_has_room(&slot->sent, 1) ||
+	    cn_sent_begin(&slot->sent, 1) != CN_OK) {
 		return false;
 	}
 	is_again = cn_ranges_count(&s->resend) > 0;
@@ -282,9 +282,9 @@ start_batch(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 		s->pending_us = cn_stream_sendable(s) > 0 ? now : 0;
 	}
 	s->deficit -= head.plain_len;
-	cn_table_add(
-	    &slot->table, CN_FRAME_DATA, s->id, head.offset, head.plain_len);
-	cn_table_end(&slot->table, CN_TABLE_NO_LANE, 0);
+	cn_sent_add(
+	    &slot->sent, CN_FRAME_DATA, s->id, head.offset, head.plain_len);
+	cn_sent_end(&slot->sent, CN_SENT_NO_LANE, 0);
 	link->stats.blocks_sent++;
 	slot->batch.head = head;
 	slot->batch.sent = 0;

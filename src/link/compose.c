@@ -16,7 +16,7 @@
 /* Room that a lane block needs at least to be worth starting. */
 #define BLOCK_LEAST 1024u
 /* Blocks kept free for those that only acknowledge. */
-#define BLOCK_RESERVE (CN_TABLE_BLOCKS / 4u)
+#define BLOCK_RESERVE (CN_SENT_BLOCKS / 4u)
 /* Small data from here on is looked at before it is coded. */
 #define PROBE_LEAST 192u
 
@@ -46,7 +46,7 @@ put(struct block *b, const struct cn_frame *frame, uint64_t stream,
 		return false;
 	}
 	cn_frame_encode(&b->w, frame);
-	cn_table_add(&b->slot->table, frame->type, stream, offset, len);
+	cn_sent_add(&b->slot->sent, frame->type, stream, offset, len);
 	b->entries++;
 	return true;
 }
@@ -562,8 +562,8 @@ finish(struct block *b, struct cn_lane *lane, size_t raw_len, uint8_t *out,
 	assert(n > 0 && n + raw_len + coded_len <= cap);
 	memcpy(out + n, plain, raw_len);
 	memcpy(out + n + raw_len, b->link->coded, coded_len);
-	cn_table_end(&b->slot->table,
-	    head.is_coded ? (uint32_t)head.lane : CN_TABLE_NO_LANE,
+	cn_sent_end(&b->slot->sent,
+	    head.is_coded ? (uint32_t)head.lane : CN_SENT_NO_LANE,
 	    head.generation);
 	if (head.is_coded) {
 		account_coded(b, coded_len);
@@ -618,7 +618,7 @@ cn_compose_lane_block(struct cn_link *link, struct cn_slot *slot, uint8_t *out,
     size_t cap, uint64_t now)
 {
 	bool is_small = is_small_ready(slot, now);
-	struct cn_table *table = &slot->table;
+	struct cn_sent *table = &slot->sent;
 	struct cn_lane *lane = NULL;
 	struct block b = { .link = link, .slot = slot, .now = now };
 	size_t raw_len, room;
@@ -627,11 +627,11 @@ cn_compose_lane_block(struct cn_link *link, struct cn_slot *slot, uint8_t *out,
 		return 0;
 	}
 	/* Blocks that make entries stop early, so that others can go on. */
-	b.is_full = !cn_table_has_room(table, BLOCK_FRAMES) ||
+	b.is_full = !cn_sent_has_room(table, BLOCK_FRAMES) ||
 	    table->next_block - table->first_block >=
-		CN_TABLE_BLOCKS - BLOCK_RESERVE;
-	if (!cn_table_has_room(table, 0) ||
-	    cn_table_begin(table, b.is_full ? 0 : BLOCK_FRAMES) != CN_OK) {
+		CN_SENT_BLOCKS - BLOCK_RESERVE;
+	if (!cn_sent_has_room(table, 0) ||
+	    cn_sent_begin(table, b.is_full ? 0 : BLOCK_FRAMES) != CN_OK) {
 		return 0;
 	}
 	/* What the lane makes of incompressible bytes must fit as well. */

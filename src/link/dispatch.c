@@ -392,7 +392,7 @@ take_nack(struct cn_link *link, struct cn_slot *slot, uint64_t block,
 		}
 	}
 	slot->is_block_ack_due = true;
-	return cn_table_rebuild(link, slot, block, now);
+	return cn_sent_rebuild(link, slot, block, now);
 }
 
 static int
@@ -451,7 +451,7 @@ take_frame(struct cn_link *link, struct cn_slot *slot, const struct cn_frame *f,
 {
 	switch (f->type) {
 	case CN_FRAME_BLOCK_ACK:
-		return cn_table_settle(slot, &f->u.block_ack);
+		return cn_sent_settle(slot, &f->u.block_ack);
 	case CN_FRAME_CREDIT:
 	case CN_FRAME_ACK:
 		return take_stream_frame(link, f, now);

@@ -33,7 +33,7 @@ static void
 slot_clear(struct cn_link *link, struct cn_slot *slot)
 {
 	cn_lanes_fini(slot);
-	cn_table_fini(&slot->table);
+	cn_sent_fini(&slot->sent);
 	cn_ranges_fini(&slot->nacked);
 	cn_ranges_fini(&slot->withheld);
 	cn_list_remove(&slot->marker);
@@ -305,7 +305,7 @@ static bool
 is_outstanding(const struct cn_slot *slot)
 {
 	return slot->ping_us != 0 ||
-	    slot->table.first_block != slot->table.next_block;
+	    slot->sent.first_block != slot->sent.next_block;
 }
 
 static bool

@@ -13,7 +13,7 @@
  *   receive.c   what comes in: fragments, lane blocks, batches
  *   dispatch.c  what comes in: frames
  *   deliver.c   what comes in: reassembly, FIN, credit
- *   table.c     block -> frames, until BLOCK_ACK or NACK
+ *   sent.c      block -> frames, until BLOCK_ACK or NACK
  *   lanes.c     lanes of a carrier, both ways
  *
  * The one idea: no frame is queued.  A stream has `due' bits; each says that
@@ -47,8 +47,8 @@
 /* Runs of blocks left out of BLOCK_ACK: what one such frame can tell. */
 #define CN_LINK_WITHHELD_MAX CN_BLOCK_ACK_RANGES_MAX
 /* Blocks and their entries that a carrier remembers until BLOCK_ACK. */
-#define CN_TABLE_BLOCKS 4096u
-#define CN_TABLE_ENTRIES 16384u
+#define CN_SENT_BLOCKS 4096u
+#define CN_SENT_ENTRIES 16384u
 
 /* Times, microseconds. */
 #define CN_LINK_ACK_DELAY_US UINT64_C(20000)
@@ -210,17 +210,17 @@ struct cn_entry {
 	uint8_t type; /* enum cn_frame_type; DATA for batches too */
 };
 
-struct cn_table_block {
+struct cn_sent_block {
 	uint64_t lane_generation;
-	uint32_t lane;    /* CN_TABLE_NO_LANE: not coded in one */
+	uint32_t lane;    /* CN_SENT_NO_LANE: not coded in one */
 	uint32_t entries; /* at the block's place in the entries' ring */
 	bool is_settled;
 	bool is_lost; /* settled by making its frames again */
 };
-#define CN_TABLE_NO_LANE UINT32_MAX
+#define CN_SENT_NO_LANE UINT32_MAX
 
-struct cn_table {
-	struct cn_table_block *block; /* owned rings, grown on demand */
+struct cn_sent {
+	struct cn_sent_block *block; /* owned rings, grown on demand */
 	struct cn_entry *entry;
 	size_t block_cap, entry_cap;
 	uint64_t first_block, next_block; /* numbers */
@@ -258,7 +258,7 @@ struct cn_slot {
 	uint64_t *lane_generations; /* last of each id */
 	struct cn_reply *replies;   /* owned ring */
 	size_t reply_first, reply_count, reply_cap;
-	struct cn_table table;
+	struct cn_sent sent;
 	struct cn_policy policy;
 	uint64_t rate_bps, rtt_us;
 	bool is_busy;
@@ -424,20 +424,20 @@ int cn_deliver_fin(
 void cn_deliver_credit(struct cn_stream *s, uint64_t now);
 void cn_deliver_pieces_fini(struct cn_stream *s);
 
-/* ---- table.c ---- */
+/* ---- sent.c ---- */
 
-void cn_table_fini(struct cn_table *table);
+void cn_sent_fini(struct cn_sent *table);
 /* Start, fill, end one block; begin says whether there is room. */
-bool cn_table_has_room(const struct cn_table *table, size_t entries);
-int cn_table_begin(struct cn_table *table, size_t entries);
-void cn_table_add(struct cn_table *table, enum cn_frame_type type,
+bool cn_sent_has_room(const struct cn_sent *table, size_t entries);
+int cn_sent_begin(struct cn_sent *table, size_t entries);
+void cn_sent_add(struct cn_sent *table, enum cn_frame_type type,
     uint64_t stream, uint64_t offset, size_t len);
-void cn_table_end(
-    struct cn_table *table, uint32_t lane, uint64_t lane_generation);
+void cn_sent_end(
+    struct cn_sent *table, uint32_t lane, uint64_t lane_generation);
 /* Blocks below `next', and the ranges, are settled. CN_EPROTO if absurd. */
-int cn_table_settle(struct cn_slot *slot, const struct cn_frame_block_ack *ack);
+int cn_sent_settle(struct cn_slot *slot, const struct cn_frame_block_ack *ack);
 /* Make again what a block carried. CN_EPROTO when it was never sent. */
-int cn_table_rebuild(
+int cn_sent_rebuild(
     struct cn_link *link, struct cn_slot *slot, uint64_t block, uint64_t now);
 
 /* ---- lanes.c ---- */

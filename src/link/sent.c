@@ -8,23 +8,23 @@
 #include "base/err.h"
 
 /* The rings start small and double up to their caps. */
-#define TABLE_BLOCKS_FIRST 64u
-#define TABLE_ENTRIES_FIRST 256u
+#define SENT_BLOCKS_FIRST 64u
+#define SENT_ENTRIES_FIRST 256u
 
-static struct cn_table_block *
-block_at(const struct cn_table *table, uint64_t number)
+static struct cn_sent_block *
+block_at(const struct cn_sent *table, uint64_t number)
 {
 	return &table->block[number & (table->block_cap - 1)];
 }
 
 static struct cn_entry *
-entry_at(const struct cn_table *table, uint64_t number)
+entry_at(const struct cn_sent *table, uint64_t number)
 {
 	return &table->entry[number & (table->entry_cap - 1)];
 }
 
 void
-cn_table_fini(struct cn_table *table)
+cn_sent_fini(struct cn_sent *table)
 {
 	cn_free(table->block);
 	cn_free(table->entry);
@@ -54,23 +54,22 @@ grow(void **ring, size_t *cap, size_t first_cap, size_t item, uint64_t first,
 }
 
 bool
-cn_table_has_room(const struct cn_table *table, size_t entries)
+cn_sent_has_room(const struct cn_sent *table, size_t entries)
 {
-	return table->next_block - table->first_block < CN_TABLE_BLOCKS &&
-	    table->next_entry - table->first_entry + entries <=
-	    CN_TABLE_ENTRIES;
+	return table->next_block - table->first_block < CN_SENT_BLOCKS &&
+	    table->next_entry - table->first_entry + entries <= CN_SENT_ENTRIES;
 }
 
 int
-cn_table_begin(struct cn_table *table, size_t entries)
+cn_sent_begin(struct cn_sent *table, size_t entries)
 {
 	int r = CN_OK;
 
-	assert(cn_table_has_room(table, entries));
+	assert(cn_sent_has_room(table, entries));
 	if (table->next_block - table->first_block == table->block_cap) {
 		void *ring = table->block;
 
-		r = grow(&ring, &table->block_cap, TABLE_BLOCKS_FIRST,
+		r = grow(&ring, &table->block_cap, SENT_BLOCKS_FIRST,
 		    sizeof(*table->block), table->first_block,
 		    table->next_block);
 		table->block = ring;
@@ -80,7 +79,7 @@ cn_table_begin(struct cn_table *table, size_t entries)
 		table->entry_cap) {
 		void *ring = table->entry;
 
-		r = grow(&ring, &table->entry_cap, TABLE_ENTRIES_FIRST,
+		r = grow(&ring, &table->entry_cap, SENT_ENTRIES_FIRST,
 		    sizeof(*table->entry), table->first_entry,
 		    table->next_entry);
 		table->entry = ring;
@@ -92,7 +91,7 @@ cn_table_begin(struct cn_table *table, size_t entries)
 }
 
 void
-cn_table_add(struct cn_table *table, enum cn_frame_type type, uint64_t stream,
+cn_sent_add(struct cn_sent *table, enum cn_frame_type type, uint64_t stream,
     uint64_t offset, size_t len)
 {
 	struct cn_entry *entry = entry_at(table, table->next_entry);
@@ -107,9 +106,9 @@ cn_table_add(struct cn_table *table, enum cn_frame_type type, uint64_t stream,
 }
 
 void
-cn_table_end(struct cn_table *table, uint32_t lane, uint64_t lane_generation)
+cn_sent_end(struct cn_sent *table, uint32_t lane, uint64_t lane_generation)
 {
-	struct cn_table_block *block = block_at(table, table->next_block);
+	struct cn_sent_block *block = block_at(table, table->next_block);
 
 	block->lane = lane;
 	block->lane_generation = lane_generation;
@@ -120,9 +119,9 @@ cn_table_end(struct cn_table *table, uint32_t lane, uint64_t lane_generation)
 
 /* The peer has the NACKs that this block carried. */
 static void
-confirm_nacks(struct cn_slot *slot, const struct cn_table_block *block)
+confirm_nacks(struct cn_slot *slot, const struct cn_sent_block *block)
 {
-	struct cn_table *table = &slot->table;
+	struct cn_sent *table = &slot->sent;
 
 	for (uint32_t i = 0; i < block->entries; i++) {
 		struct cn_entry *entry =
@@ -153,10 +152,10 @@ confirm_nacks(struct cn_slot *slot, const struct cn_table_block *block)
 static void
 forget_settled(struct cn_slot *slot)
 {
-	struct cn_table *table = &slot->table;
+	struct cn_sent *table = &slot->sent;
 
 	while (table->first_block < table->next_block) {
-		struct cn_table_block *block =
+		struct cn_sent_block *block =
 		    block_at(table, table->first_block);
 
 		if (!block->is_settled) {
@@ -171,9 +170,9 @@ forget_settled(struct cn_slot *slot)
 }
 
 int
-cn_table_settle(struct cn_slot *slot, const struct cn_frame_block_ack *ack)
+cn_sent_settle(struct cn_slot *slot, const struct cn_frame_block_ack *ack)
 {
-	struct cn_table *table = &slot->table;
+	struct cn_sent *table = &slot->sent;
 	uint64_t at = ack->next;
 
 	if (ack->next > table->next_block) {
@@ -290,8 +289,8 @@ static void
 rebuild_block(struct cn_link *link, struct cn_slot *slot, uint64_t number,
     uint64_t first_entry, uint64_t now)
 {
-	struct cn_table *table = &slot->table;
-	struct cn_table_block *block = block_at(table, number);
+	struct cn_sent *table = &slot->sent;
+	struct cn_sent_block *block = block_at(table, number);
 
 	for (uint32_t i = 0; i < block->entries; i++) {
 		struct cn_entry entry = *entry_at(table, first_entry + i);
@@ -303,10 +302,10 @@ rebuild_block(struct cn_link *link, struct cn_slot *slot, uint64_t number,
 }
 
 int
-cn_table_rebuild(
+cn_sent_rebuild(
     struct cn_link *link, struct cn_slot *slot, uint64_t block, uint64_t now)
 {
-	struct cn_table *table = &slot->table;
+	struct cn_sent *table = &slot->sent;
 	uint64_t entry = table->first_entry;
 	uint32_t lane;
 	uint64_t generation;
@@ -321,9 +320,9 @@ cn_table_rebuild(
 	generation = block_at(table, block)->lane_generation;
 	/* The receiver drops what follows in that generation of the lane. */
 	for (uint64_t n = table->first_block; n < table->next_block; n++) {
-		struct cn_table_block *b = block_at(table, n);
+		struct cn_sent_block *b = block_at(table, n);
 		uint32_t entries = b->entries;
-		bool is_same = lane != CN_TABLE_NO_LANE && n > block &&
+		bool is_same = lane != CN_SENT_NO_LANE && n > block &&
 		    b->lane == lane && b->lane_generation == generation;
 
 		if (!b->is_settled && (n == block || is_same)) {
@@ -331,7 +330,7 @@ cn_table_rebuild(
 		}
 		entry += entries;
 	}
-	if (lane != CN_TABLE_NO_LANE) {
+	if (lane != CN_SENT_NO_LANE) {
 		struct cn_lane *l = cn_lane_by_id(slot, lane);
 
 		if (l != NULL && l->generation == generation) {
