@@ -315,11 +315,15 @@ compare_identity(const char *a, const char *b)
 	}
 }
 
+struct holder {
+	const struct cn_config_peer *peer;
+};
+
 static int
-compare_identities(const void *a, const void *b)
+compare_holders(const void *a, const void *b)
 {
-	const struct cn_config_peer *left = *(struct cn_config_peer *const *)a;
-	const struct cn_config_peer *right = *(struct cn_config_peer *const *)b;
+	const struct cn_config_peer *left = ((const struct holder *)a)->peer;
+	const struct cn_config_peer *right = ((const struct holder *)b)->peer;
 	int order = compare_identity(left->identity, right->identity);
 
 	return order != 0 ? order : strcmp(left->entry.name, right->entry.name);
@@ -330,7 +334,7 @@ static int
 check_identities(struct check *check)
 {
 	struct cn_config *config = check->config;
-	const struct cn_config_peer **sorted;
+	struct holder *sorted;
 	size_t count = 0;
 
 	sorted = cn_calloc(config->peers_count + 1, sizeof(*sorted));
@@ -339,20 +343,21 @@ check_identities(struct check *check)
 	}
 	for (size_t i = 0; i < config->peers_count; i++) {
 		if (config->peers[i].identity != NULL) {
-			sorted[count++] = &config->peers[i];
+			sorted[count++].peer = &config->peers[i];
 		}
 	}
-	qsort(sorted, count, sizeof(*sorted), compare_identities);
+	qsort(sorted, count, sizeof(*sorted), compare_holders);
 	for (size_t i = 1; i < count; i++) {
-		const struct cn_config_entry *entry = &sorted[i]->entry;
+		const struct cn_config_peer *first = sorted[i - 1].peer;
+		const struct cn_config_peer *peer = sorted[i].peer;
 
-		if (compare_identity(
-			sorted[i - 1]->identity, sorted[i]->identity) != 0) {
-			continue;
+		if (compare_identity(first->identity, peer->identity) == 0) {
+			COMPLAIN(check,
+			    place_of_key(&peer->entry, "peers", "identity"),
+			    NULL,
+			    "peers.%s.identity: peer '%s' has the same one",
+			    peer->entry.name, first->entry.name);
 		}
-		COMPLAIN(check, place_of_key(entry, "peers", "identity"), NULL,
-		    "peers.%s.identity: peer '%s' has the same one",
-		    entry->name, sorted[i - 1]->entry.name);
 	}
 	cn_free(sorted);
 	return CN_OK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "config/manual.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -145,7 +146,8 @@ json_key(const struct cn_schema_key *key, size_t depth, struct cn_buf *out)
 {
 	int err;
 
-	if (key->type == CN_SCHEMA_SECTION) {
+	assert(key->sub != NULL || key->help != NULL);
+	if (key->sub != NULL && key->type == CN_SCHEMA_SECTION) {
 		return json_section(key->sub, depth, out);
 	}
 	err = cn_buf_printf(out, "{\"description\": ");
@@ -156,7 +158,7 @@ json_key(const struct cn_schema_key *key, size_t depth, struct cn_buf *out)
 	if (err == CN_OK) {
 		err = cn_buf_append(out, ", ", 2);
 	}
-	if (err == CN_OK && key->type == CN_SCHEMA_ENTRIES) {
+	if (err == CN_OK && key->sub != NULL) {
 		err = cn_buf_printf(out,
 		    "\"type\": [\"object\", \"null\"], \"maxProperties\": %u, "
 		    "\"propertyNames\": {\"pattern\": \"" NAME_PATTERN "\"}, "

@@ -385,12 +385,12 @@ static const struct cn_schema_key log_keys[] = {
 
 #define SECTION(name_, noun_, struct_, keys_, help_)                           \
 	static const struct cn_schema_section keys_##_section = {              \
-		.name = name_,                                                 \
-		.noun = noun_,                                                 \
+		.name = (name_),                                               \
+		.noun = (noun_),                                               \
 		.size = sizeof(struct struct_),                                \
 		.keys = keys_##_keys,                                          \
 		.count = CN_ARRAY_LEN(keys_##_keys),                           \
-		.help = help_,                                                 \
+		.help = (help_),                                               \
 	}
 
 SECTION("gateway", NULL, cn_config_gateway, gateway,
@@ -417,7 +417,7 @@ SECTION("log", NULL, cn_config_log, log,
 
 #define SUB(name_, type_, section_, field_)                                    \
 	{                                                                      \
-		.name = name_, .type = type_, .sub = &section_##_section,      \
+		.name = (name_), .type = (type_), .sub = &section_##_section,  \
 		AT(cn_config, field_)                                          \
 	}
 

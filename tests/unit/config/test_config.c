@@ -75,7 +75,7 @@ test_builtin_profiles(void **state)
 }
 
 static const char whole[] =
-    "gateway: {name: lima, listen: [\"*\", \"[::1]:3333\"], key: /k}\n"
+    "gateway: {name: lima, listen: [\"*\", \"[::1]:3333\"], key: '/k\"\\'}\n"
     "peers:\n"
     "  tokyo: {address: tokyo.example.net, identity: " TOKYO "}\n"
     "  london:\n"
@@ -179,7 +179,7 @@ check_whole(const struct cn_config *config)
 	assert_string_equal(config->gateway.listen.item[0].text, "*:3");
 	assert_string_equal(config->gateway.listen.item[1].host, "::1");
 	assert_int_equal(config->gateway.listen.item[1].port, 3333);
-	assert_string_equal(config->gateway.key, "/k");
+	assert_string_equal(config->gateway.key, "/k\"\\");
 	check_peers(config);
 	check_services(config);
 	check_offers(config);
