@@ -43,6 +43,7 @@ make_side(struct side *s, bool is_dialler)
 		.credit_floor = 16384,
 		.window_max = 16u << 20,
 		.streams_max = 100,
+		.lanes = 32,
 		.resume_window_us = 60000000 };
 
 	if (cn_pool_create(UINT64_C(256) << 20, &s->pool) != CN_OK ||

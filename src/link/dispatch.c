@@ -513,8 +513,8 @@ take_frame(struct cn_link *link, struct cn_slot *slot, const struct cn_frame *f,
 		slot->pong_token = f->u.ping.token;
 		return CN_OK;
 	case CN_FRAME_LANE_CLOSE:
-		cn_lane_in_close(
-		    slot, f->u.lane_close.lane, f->u.lane_close.generation);
+		cn_lane_in_close(link, slot, f->u.lane_close.lane,
+		    f->u.lane_close.generation);
 		return CN_OK;
 	case CN_FRAME_RESUME:
 		return take_resume(link, slot, &f->u.resume, now);

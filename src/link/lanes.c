@@ -190,7 +190,7 @@ cn_lanes_tick(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 }
 
 void
-cn_lanes_fini(struct cn_slot *slot)
+cn_lanes_fini(struct cn_link *link, struct cn_slot *slot)
 {
 	size_t pos = 0;
 	uint64_t scope;
@@ -214,7 +214,7 @@ cn_lanes_fini(struct cn_slot *slot)
 	cn_free(slot->lane_generations);
 	slot->lane_generations = NULL;
 	if (slot->lanes_in != NULL) {
-		for (uint32_t i = 0; i < CN_LINK_LANES_IN; i++) {
+		for (uint32_t i = 0; i < link->config.lanes; i++) {
 			cn_lane_dec_free(&slot->lanes_in[i].dec);
 		}
 		cn_free(slot->lanes_in);
@@ -225,11 +225,12 @@ cn_lanes_fini(struct cn_slot *slot)
 /* ---- receiving ---- */
 
 void
-cn_lane_in_close(struct cn_slot *slot, uint64_t lane, uint64_t generation)
+cn_lane_in_close(struct cn_link *link, struct cn_slot *slot, uint64_t lane,
+    uint64_t generation)
 {
 	struct cn_lane_in *in;
 
-	if (lane >= CN_LINK_LANES_IN || slot->lanes_in == NULL) {
+	if (lane >= link->config.lanes || slot->lanes_in == NULL) {
 		return;
 	}
 	in = &slot->lanes_in[lane];
@@ -241,7 +242,8 @@ cn_lane_in_close(struct cn_slot *slot, uint64_t lane, uint64_t generation)
 /*
  * CN_OK: the plain bytes are in out.  CN_EAGAIN: the block belongs to a
  * generation that failed; it is dropped in silence, its frames come again.
- * CN_ECODING: it failed, once; CN_EPROTO: it cannot be.
+ * CN_ECODING: it failed, once; CN_ESTALE: blocks before it are missing, told
+ * once likewise; CN_EPROTO: it cannot be.
  */
 int
 cn_lane_in_block(struct cn_link *link, struct cn_slot *slot,
@@ -250,12 +252,12 @@ cn_lane_in_block(struct cn_link *link, struct cn_slot *slot,
 	struct cn_lane_in *in;
 	int r;
 
-	if (head->lane >= CN_LINK_LANES_IN) {
+	if (head->lane >= link->config.lanes) {
 		return CN_EPROTO;
 	}
 	if (slot->lanes_in == NULL) {
 		slot->lanes_in =
-		    cn_calloc(CN_LINK_LANES_IN, sizeof(*slot->lanes_in));
+		    cn_calloc(link->config.lanes, sizeof(*slot->lanes_in));
 		if (slot->lanes_in == NULL) {
 			return CN_ENOMEM;
 		}
@@ -283,7 +285,7 @@ cn_lane_in_block(struct cn_link *link, struct cn_slot *slot,
 			return r;
 		}
 	}
-	r = CN_ECODING;
+	r = CN_ESTALE;
 	if (in->dec != NULL && head->sequence == in->sequence) {
 		in->sequence++;
 		r = cn_lane_dec_block(

@@ -32,7 +32,7 @@ slot_init(struct cn_slot *slot)
 static void
 slot_clear(struct cn_link *link, struct cn_slot *slot)
 {
-	cn_lanes_fini(slot);
+	cn_lanes_fini(link, slot);
 	cn_sent_fini(&slot->sent);
 	cn_ranges_fini(&slot->nacked);
 	cn_ranges_fini(&slot->withheld);
@@ -62,6 +62,7 @@ cn_link_create(
 	struct cn_link *link;
 
 	if (config->slots == 0 || config->slots > CN_LINK_SLOTS_MAX ||
+	    config->lanes > CN_LINK_LANES_MAX ||
 	    config->credit_floor < CN_CREDIT_FLOOR_MIN ||
 	    config->window_max > CN_LINK_WINDOW_MAX ||
 	    config->window_max < config->credit_floor) {
@@ -89,6 +90,16 @@ cn_link_create(
 	}
 	*ret = link;
 	return CN_OK;
+}
+
+void
+cn_link_limits(const struct cn_link_config *config, struct cn_hello *hello)
+{
+	hello->credit_floor = config->credit_floor;
+	hello->lanes = config->lanes;
+	hello->lane_window_log = CN_LANE_WINDOW_LOG_MAX;
+	hello->prefix_max = CN_LINK_PREFIX_MAX;
+	hello->streams_max = config->streams_max;
 }
 
 void

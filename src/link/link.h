@@ -42,15 +42,18 @@ struct cn_stream; /* opaque */
 
 /* Carriers that a link may have at a time. */
 #define CN_LINK_SLOTS_MAX 8u
+/* Lanes of a carrier that a link may be made to decode at a time. */
+#define CN_LINK_LANES_MAX 64u
 /* Greatest window of a stream, bytes. */
 #define CN_LINK_WINDOW_MAX (64u * 1024u * 1024u)
 
 struct cn_link_config {
-	bool is_dialler;           /* opens even stream ids, the other odd */
-	uint32_t slots;            /* carriers, 1..CN_LINK_SLOTS_MAX */
-	uint32_t credit_floor;     /* bytes, >= CN_CREDIT_FLOOR_MIN */
-	uint32_t window_max;       /* bytes, <= CN_LINK_WINDOW_MAX */
-	uint64_t streams_max;      /* live streams that the peer may open */
+	bool is_dialler;       /* opens even stream ids, the other odd */
+	uint32_t slots;        /* carriers, 1..CN_LINK_SLOTS_MAX */
+	uint32_t credit_floor; /* bytes, >= CN_CREDIT_FLOOR_MIN */
+	uint32_t window_max;   /* bytes, <= CN_LINK_WINDOW_MAX */
+	uint64_t streams_max;  /* live streams that the peer may open */
+	uint32_t lanes; /* to decode on a carrier, 0..CN_LINK_LANES_MAX */
 	uint64_t resume_window_us; /* no carrier for so long: link is lost */
 	struct cn_pool *pool;      /* borrowed; memory of the worker */
 	struct cn_codec *codec;    /* borrowed; coders of the worker */
@@ -124,6 +127,10 @@ struct cn_span {
  */
 int cn_link_create(const struct cn_link_config *config, uint64_t now,
     struct cn_link **ret) CN_MUSTCHECK;
+
+/* The limits of the config, as the hello announces them; the rest stays. */
+void cn_link_limits(
+    const struct cn_link_config *config, struct cn_hello *hello);
 
 /* Free *@lp and all its streams; clears it; NULL is fine. */
 void cn_link_free(struct cn_link **lp);

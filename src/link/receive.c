@@ -65,8 +65,9 @@ take_lane_block(struct cn_link *link, struct cn_slot *slot,
 		if (r == CN_EAGAIN) {
 			return withhold(slot, number); /* they come again */
 		}
-		if (r == CN_ECODING) {
-			taken.nack = CN_NACK_CODING;
+		if (r == CN_ECODING || r == CN_ESTALE) {
+			taken.nack = r == CN_ESTALE ? CN_NACK_GENERATION
+						    : CN_NACK_CODING;
 			return settle_block(link, slot, number, &taken, now);
 		}
 		if (r != CN_OK) {

@@ -283,7 +283,7 @@ struct cn_slot {
 	uint8_t *coded; /* owned: likewise */
 
 	/* Receiving. */
-	struct cn_lane_in *lanes_in; /* owned, CN_LINK_LANES_IN */
+	struct cn_lane_in *lanes_in; /* owned, config.lanes */
 	uint64_t received_blocks;
 	uint64_t settled_blocks; /* since the last BLOCK_ACK */
 	/*
@@ -308,9 +308,6 @@ struct cn_slot {
 		bool is_active;
 	} in;
 };
-
-/* Lanes that we decode at a time on a carrier. */
-#define CN_LINK_LANES_IN 32u
 
 struct cn_link {
 	struct cn_link_config config;
@@ -452,11 +449,12 @@ void cn_lane_restart(struct cn_slot *slot, struct cn_lane *lane);
 struct cn_lane *cn_lane_by_id(struct cn_slot *slot, uint32_t id);
 void cn_lanes_tick(struct cn_link *link, struct cn_slot *slot, uint64_t now);
 /* Free every lane of the slot, both ways; its streams stay. */
-void cn_lanes_fini(struct cn_slot *slot);
+void cn_lanes_fini(struct cn_link *link, struct cn_slot *slot);
 /* Decode the coded part behind the raw frames already in out. */
 int cn_lane_in_block(struct cn_link *link, struct cn_slot *slot,
     const struct cn_lane_head *head, const uint8_t *coded, uint8_t *out);
-void cn_lane_in_close(struct cn_slot *slot, uint64_t lane, uint64_t generation);
+void cn_lane_in_close(struct cn_link *link, struct cn_slot *slot, uint64_t lane,
+    uint64_t generation);
 
 /* ---- link.c ---- */
 

@@ -619,6 +619,7 @@ make_world(struct world *w, uint64_t seed)
 	config.window_max = config.credit_floor << cn_prng_below(&w->prng, 8);
 	config.window_max = CN_MIN(config.window_max, CN_LINK_WINDOW_MAX);
 	config.streams_max = SIM_STREAMS;
+	config.lanes = (uint32_t)cn_prng_below(&w->prng, 5);
 	config.resume_window_us = UINT64_C(600000000);
 	for (int side = 0; side < 2 && r == CN_OK; side++) {
 		config.is_dialler = side == 0;
@@ -631,11 +632,7 @@ make_world(struct world *w, uint64_t seed)
 		if (r == CN_OK) {
 			r = cn_link_create(&config, w->now, &w->link[side]);
 		}
-		w->hello[side].credit_floor = config.credit_floor;
-		w->hello[side].lanes = 32;
-		w->hello[side].lane_window_log = 20;
-		w->hello[side].prefix_max = 1024 * 1024;
-		w->hello[side].streams_max = SIM_STREAMS;
+		cn_link_limits(&config, &w->hello[side]);
 	}
 	for (int i = 0; i < w->flows; i++) {
 		make_flow(w, &w->flow[i], (uint32_t)i);
