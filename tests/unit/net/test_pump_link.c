@@ -137,6 +137,7 @@ set_up(void **state)
 		.credit_floor = 16384,
 		.window_max = 1u << 20,
 		.streams_max = 100,
+		.lanes = 32,
 		.resume_window_us = 60000000,
 	};
 	struct rig *fx;
@@ -158,11 +159,7 @@ set_up(void **state)
 		assert_int_equal(
 		    cn_link_create(&config, cn_clock_us(), &joint->link[i]),
 		    CN_OK);
-		joint->hello[i].credit_floor = config.credit_floor;
-		joint->hello[i].lanes = 32;
-		joint->hello[i].lane_window_log = 20;
-		joint->hello[i].prefix_max = 1u << 20;
-		joint->hello[i].streams_max = 100;
+		cn_link_limits(&config, &joint->hello[i]);
 	}
 	attach_carrier(joint);
 	return 0;
