@@ -428,8 +428,10 @@ cn_carrier_owner(const struct cn_carrier *carrier)
 }
 
 void
-cn_carrier_set_owner(struct cn_carrier *carrier, void *owner)
+cn_carrier_set_owner(
+    struct cn_carrier *carrier, const struct cn_carrier_ops *ops, void *owner)
 {
+	carrier->ops = ops;
 	carrier->owner = owner;
 }
 
@@ -437,6 +439,12 @@ const uint8_t *
 cn_carrier_peer(const struct cn_carrier *carrier)
 {
 	return carrier->peer.identity;
+}
+
+const struct cn_hello *
+cn_carrier_hello(const struct cn_carrier *carrier)
+{
+	return &carrier->hello;
 }
 
 const struct sockaddr *

@@ -157,9 +157,13 @@ void cn_carrier_close(
 void cn_carrier_tick(struct cn_carrier *carrier, uint64_t now);
 
 void *cn_carrier_owner(const struct cn_carrier *carrier);
-void cn_carrier_set_owner(struct cn_carrier *carrier, void *owner);
+/* Give it to another owner, as when it comes to belong to a link. */
+void cn_carrier_set_owner(
+    struct cn_carrier *carrier, const struct cn_carrier_ops *ops, void *owner);
 /* Identity of the authenticated peer; zeros before. */
 const uint8_t *cn_carrier_peer(const struct cn_carrier *carrier);
+/* Accepted: the hello that came, until it is answered. */
+const struct cn_hello *cn_carrier_hello(const struct cn_carrier *carrier);
 /* Address of the other end. */
 const struct sockaddr *cn_carrier_address(const struct cn_carrier *carrier);
 /* The socket, to ask for its names alone; -1 when closed. */

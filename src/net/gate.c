@@ -27,8 +27,6 @@ struct source {
 struct cn_gate {
 	uv_mutex_t lock;
 	uint64_t seed;
-	uint32_t flight_max;
-	uint32_t rate;
 	struct cn_map sources; /* owns them */
 	struct cn_list known;
 	struct cn_list strangers;
@@ -49,8 +47,6 @@ cn_gate_create(struct cn_gate **ret)
 		return CN_ENOMEM;
 	}
 	cn_rand_bytes(&gate->seed, sizeof(gate->seed));
-	gate->flight_max = CN_GATE_FLIGHT;
-	gate->rate = CN_GATE_RATE;
 	cn_map_init(&gate->sources);
 	cn_list_init(&gate->known);
 	cn_list_init(&gate->strangers);
@@ -76,16 +72,6 @@ cn_gate_free(struct cn_gate **gp)
 	cn_map_fini(&gate->sources);
 	uv_mutex_destroy(&gate->lock);
 	cn_free(gate);
-}
-
-void
-cn_gate_limit(struct cn_gate *gate, uint32_t flight, uint32_t rate)
-{
-	assert(flight >= 4 && rate >= 1);
-	uv_mutex_lock(&gate->lock);
-	gate->flight_max = flight;
-	gate->rate = rate;
-	uv_mutex_unlock(&gate->lock);
 }
 
 /* ---- sources ---- */
@@ -136,9 +122,10 @@ trim(struct cn_gate *gate, struct cn_list *list)
 }
 
 static uint32_t
-rate_of(const struct cn_gate *gate, const struct source *source)
+rate_of(const struct source *source)
 {
-	return source->is_known ? gate->rate * CN_GATE_KNOWN_TIMES : gate->rate;
+	return source->is_known ? CN_GATE_RATE * CN_GATE_KNOWN_TIMES
+				: CN_GATE_RATE;
 }
 
 /* The source, moved to the end of its list, its debt as of now; NULL when
@@ -169,7 +156,7 @@ look_up(struct cn_gate *gate, uint64_t key, uint64_t now)
 	}
 	/* Threads may come in another order than their clocks. */
 	now = CN_MAX(now, source->seen_us);
-	worn = (now - source->seen_us) * rate_of(gate, source);
+	worn = (now - source->seen_us) * rate_of(source);
 	source->debt -= worn < source->debt ? worn : source->debt;
 	source->seen_us = now;
 	cn_list_remove(&source->item);
@@ -200,7 +187,7 @@ static int
 try_enter(struct cn_gate *gate, struct source *source)
 {
 	bool is_known = source != NULL && source->is_known;
-	uint32_t max = gate->flight_max;
+	uint32_t max = CN_GATE_FLIGHT;
 
 	if (!is_known) {
 		max -= max / 4;
@@ -212,7 +199,7 @@ try_enter(struct cn_gate *gate, struct source *source)
 	/* Without memory for its source, the limit in flight must do. */
 	if (source != NULL) {
 		if (source->debt + ATTEMPT >
-		    (uint64_t)rate_of(gate, source) * ATTEMPT) {
+		    (uint64_t)rate_of(source) * ATTEMPT) {
 			gate->stats.ends[CN_GATE_RATE_LIMIT]++;
 			return CN_ELIMIT;
 		}

@@ -55,14 +55,6 @@ int cn_gate_create(struct cn_gate **ret) CN_MUSTCHECK;
 void cn_gate_free(struct cn_gate **gp);
 
 /*
- * Change the limits.
- *
- * @flight  handshakes in flight, >= 4
- * @rate    failures a second and source, >= 1
- */
-void cn_gate_limit(struct cn_gate *gate, uint32_t flight, uint32_t rate);
-
-/*
  * May a connection from there start a handshake?
  *
  * Returns CN_OK: follow by cn_gate_leave(); CN_EBUSY: too many in flight, or

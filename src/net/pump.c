@@ -162,18 +162,28 @@ close_socket(struct cn_pump *pump)
 	cn_sockopt_close(&pump->fd);
 }
 
+/* The stream's handle goes back: the owner may look at it once more. */
+static struct cn_stream *
+part_with_stream(struct cn_pump *pump)
+{
+	struct cn_stream *stream = pump->stream;
+
+	if (pump->ops->on_release != NULL && !pump->is_silent) {
+		pump->ops->on_release(pump->owner, stream);
+	}
+	pump->stream = NULL;
+	pump->was_touched = true;
+	return stream;
+}
+
 /* End the stream with a reason and the socket with a reset. */
 static void
 reset(struct cn_pump *pump, enum cn_reset reason, int err)
 {
-	struct cn_stream *stream = pump->stream;
-
 	assert(pump->state == PUMP_OPEN);
-	pump->stream = NULL;
 	pump->end.reason = reason;
 	pump->end.err = err;
-	pump->was_touched = true;
-	cn_stream_reset(stream, reason, cn_clock_us());
+	cn_stream_reset(part_with_stream(pump), reason, cn_clock_us());
 	close_socket(pump);
 }
 
@@ -235,9 +245,7 @@ on_stream_ended(struct cn_pump *pump)
 		reset(pump, CN_RESET_INTERNAL, CN_OK);
 		return;
 	}
-	cn_stream_release(pump->stream);
-	pump->stream = NULL;
-	pump->was_touched = true;
+	cn_stream_release(part_with_stream(pump));
 	pump->end.is_clean = true;
 	if (finish(pump)) {
 		return;
@@ -249,9 +257,7 @@ on_stream_ended(struct cn_pump *pump)
 static void
 on_stream_reset(struct cn_pump *pump, uint64_t reason)
 {
-	cn_stream_release(pump->stream);
-	pump->stream = NULL;
-	pump->was_touched = true;
+	cn_stream_release(part_with_stream(pump));
 	pump->end.reason = reason > CN_RESET_NONE && reason < CN_RESET_MAX
 	    ? (enum cn_reset)reason
 	    : CN_RESET_PROTOCOL;

@@ -72,6 +72,11 @@ struct cn_pump_ops {
 	 */
 	void (*on_touched)(void *owner);
 	/*
+	 * The stream is about to be given back: a last look at what it did.
+	 * May be NULL.
+	 */
+	void (*on_release)(void *owner, const struct cn_stream *stream);
+	/*
 	 * Last call: the socket is closed, the stream released, the handle
 	 * dead.  From the loop.
 	 */
