@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/tally.h"
+
+#include <assert.h>
+
+#include "base/alloc.h"
+#include "base/err.h"
+
+int
+cn_tally_create(const char *name, bool is_offer, struct cn_tally **ret)
+{
+	struct cn_tally *tally = cn_calloc(1, sizeof(*tally));
+
+	if (tally == NULL) {
+		return CN_ENOMEM;
+	}
+	atomic_init(&tally->refs, 1);
+	tally->is_offer = is_offer;
+	cn_snap_text(tally->name, sizeof(tally->name), name);
+	*ret = tally;
+	return CN_OK;
+}
+
+struct cn_tally *
+cn_tally_ref(struct cn_tally *tally)
+{
+	atomic_fetch_add_explicit(&tally->refs, 1, memory_order_relaxed);
+	return tally;
+}
+
+void
+cn_tally_unref(struct cn_tally **tp)
+{
+	struct cn_tally *tally = *tp;
+	uint32_t before;
+
+	*tp = NULL;
+	if (tally == NULL) {
+		return;
+	}
+	before =
+	    atomic_fetch_sub_explicit(&tally->refs, 1, memory_order_acq_rel);
+	assert(before > 0);
+	if (before == 1) {
+		cn_free(tally);
+	}
+}
+
+static void
+grow(_Atomic uint64_t *sum, uint64_t n)
+{
+	atomic_fetch_add_explicit(sum, n, memory_order_relaxed);
+}
+
+static void
+add(struct cn_tally_bytes *sum, const struct cn_link_bytes *bytes)
+{
+	grow(&sum->lan, bytes->lan);
+	grow(&sum->wan, bytes->coded + bytes->raw + bytes->framing);
+	grow(&sum->literal, bytes->literal);
+	grow(&sum->raw, bytes->raw);
+	grow(&sum->coded, bytes->coded);
+	grow(&sum->framing, bytes->framing);
+}
+
+void
+cn_tally_add(struct cn_tally *tally, const struct cn_stream_stats *stats)
+{
+	add(&tally->sent, &stats->sent);
+	add(&tally->received, &stats->received);
+}
+
+static uint64_t
+get(const _Atomic uint64_t *value)
+{
+	return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+static void
+read_bytes(const struct cn_tally_bytes *from, struct cn_snap_bytes *ret)
+{
+	ret->lan = get(&from->lan);
+	ret->wan = get(&from->wan);
+	ret->literal = get(&from->literal);
+	ret->raw = get(&from->raw);
+	ret->coded = get(&from->coded);
+	ret->framing = get(&from->framing);
+}
+
+void
+cn_tally_bytes(const struct cn_tally *tally, struct cn_snap_bytes *sent,
+    struct cn_snap_bytes *received)
+{
+	read_bytes(&tally->sent, sent);
+	read_bytes(&tally->received, received);
+}
+
+void
+cn_tally_snap(const struct cn_link_bytes *bytes, struct cn_snap_bytes *ret)
+{
+	ret->lan = bytes->lan;
+	ret->wan = bytes->coded + bytes->raw + bytes->framing;
+	ret->literal = bytes->literal;
+	ret->raw = bytes->raw;
+	ret->coded = bytes->coded;
+	ret->framing = bytes->framing;
+}
