@@ -60,7 +60,7 @@ LIBRARY_OF = (
 
 # Everything else in angle brackets must be the C library's or the kernel's.
 LIBC = re.compile(
-    r"^(assert|byteswap|ctype|dirent|dlfcn|endian|errno|execinfo|fcntl|"
+    r"^(assert|byteswap|ctype|dirent|dlfcn|endian|errno|execinfo|fcntl|fts|"
     r"fnmatch|getopt|glob|grp|ifaddrs|inttypes|limits|link|locale|malloc|"
     r"math|mntent|netdb|poll|pty|pwd|regex|sched|setjmp|signal|spawn|"
     r"stdalign|stdarg|stdatomic|stdbool|stddef|stdint|stdio|stdlib|string|"
