@@ -312,7 +312,7 @@ read_file(const char *path, size_t most)
 	FILE *file = fopen(path, "rb");
 
 	if (file == NULL) {
-		give_up(strerror(errno));
+		give_up(cn_err_text(cn_err_from_errno(errno)));
 	}
 	fseek(file, 0, SEEK_END);
 	file_len = CN_MIN((size_t)ftell(file), most);

@@ -35,7 +35,7 @@ enum cn_probe {
  *            for; a format that also looks compressible is compressible
  */
 enum cn_probe cn_probe_bytes(const uint8_t *bytes, size_t len, bool is_start);
-/* "compressible", "random", "tls" … */
+/* "compressible", "random", "tls" and so on */
 const char *cn_probe_name(enum cn_probe probe);
 
 #endif /* CN_CODEC_PROBE_H */
