@@ -120,26 +120,14 @@ simulation() {
 		"$2/tests/sim/sim" --seeds "$3"
 }
 
-present() {
-	compgen -G "$1" >/dev/null
-}
-
 parts_test() {
 	part checks 60 scripts/check-all || true
 	pytests checks-selftest 120 tests/checks
 	part compile 900 scripts/compile build -Dtests=true || return
-	if present 'tests/unit/*/test_*.c'; then
-		unit_tests unit build 2
-	fi
-	if present 'tests/sim/*.c'; then
-		simulation simulation build 1000 600
-	fi
-	if present 'tests/spec/test_*.py'; then
-		pytests spec 300 tests/spec
-	fi
-	if present 'tests/e2e/test_*.py'; then
-		pytests end-to-end 900 tests/e2e
-	fi
+	unit_tests unit build 2
+	simulation simulation build 1000 600
+	pytests spec 300 tests/spec
+	pytests end-to-end 900 tests/e2e
 }
 
 # parts_sanitized KINDS SEEDS
@@ -150,18 +138,13 @@ parts_sanitized() {
 	export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
 	part "compile-$name" 1200 scripts/compile "$dir" -Dtests=true \
 		-Db_sanitize="$1" -Db_lundef=false || return
-	if present 'tests/unit/*/test_*.c'; then
-		unit_tests "unit-$name" "$dir" 6
-	fi
-	if present 'tests/sim/*.c'; then
-		simulation "simulation-$name" "$dir" "$2" 900
-	fi
+	unit_tests "unit-$name" "$dir" 6
+	simulation "simulation-$name" "$dir" "$2" 900
 	unset ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS
 }
 
 # parts_fuzz SECONDS: each harness for so long, two at a time.
 parts_fuzz() {
-	present 'tests/fuzz/corpus/*' || return
 	part compile-fuzz 900 env CC=clang scripts/compile build-fuzz \
 		-Dtests=true -Dfuzz=true -Db_sanitize=address,undefined \
 		-Db_lundef=false || return
@@ -181,7 +164,5 @@ parts_soak() {
 	part analyzer 3600 env CN_WERROR=1 scripts/compile build-analyzer \
 		-Dtests=false -Dc_args=-fanalyzer
 	part clang-tidy 3600 scripts/check-tidy build-fuzz
-	if present 'tests/sim/*.c'; then
-		simulation simulation build "$1" 36000
-	fi
+	simulation simulation build "$1" 36000
 }
