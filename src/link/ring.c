@@ -181,34 +181,47 @@ cn_ring_drop(struct cn_ring *ring, uint64_t offset)
 	}
 }
 
-size_t
-cn_ring_view(
-    struct cn_ring *ring, uint64_t offset, struct cn_span *spans, size_t max)
+/* The page that holds the offset, and the offset of its first byte. */
+static struct cn_page *
+find_page(const struct cn_ring *ring, uint64_t offset, uint64_t *first)
 {
 	struct cn_page *page = ring->head;
 	uint64_t at = ring->start;
-	size_t n = 0;
 
-	assert(offset >= ring->start && offset <= ring->end);
 	if (ring->seek != NULL && ring->seek_offset <= offset) {
 		page = ring->seek;
 		at = ring->seek_offset;
 	}
-	while (n < max && offset < ring->end) {
-		size_t skip;
+	while (offset >= at + page->len) {
+		at += page->len;
+		page = page->next;
+	}
+	*first = at;
+	return page;
+}
 
-		if (offset >= at + page->len) {
-			at += page->len;
-			page = page->next;
-			continue;
-		}
-		skip = (size_t)(offset - at);
+size_t
+cn_ring_view(const struct cn_ring *ring, uint64_t offset, struct cn_span *spans,
+    size_t max)
+{
+	struct cn_page *page;
+	uint64_t first;
+	size_t n = 0;
+
+	assert(offset >= ring->start && offset <= ring->end);
+	if (offset == ring->end || max == 0) {
+		return 0;
+	}
+	page = find_page(ring, offset, &first);
+	while (n < max && offset < ring->end) {
+		size_t skip = (size_t)(offset - first);
+
 		spans[n].data = page->data + page->start + skip;
 		spans[n].len = page->len - skip;
-		offset += spans[n].len;
-		n++;
-		ring->seek = page;
-		ring->seek_offset = at;
+		n += spans[n].len > 0;
+		first += page->len;
+		offset = first;
+		page = page->next;
 	}
 	return n;
 }
@@ -216,18 +229,27 @@ cn_ring_view(
 void
 cn_ring_copy(struct cn_ring *ring, uint64_t offset, uint8_t *out, size_t len)
 {
-	struct cn_span span;
+	struct cn_page *page;
+	uint64_t first;
 
-	assert(offset + len <= ring->end);
+	assert(offset >= ring->start && offset + len <= ring->end);
+	if (len == 0) {
+		return;
+	}
+	page = find_page(ring, offset, &first);
 	while (len > 0) {
-		size_t n = cn_ring_view(ring, offset, &span, 1);
-		size_t part = CN_MIN(len, span.len);
+		size_t skip = (size_t)(offset - first);
+		size_t part = CN_MIN(len, page->len - skip);
 
-		assert(n == 1);
-		memcpy(out, span.data, part);
+		memcpy(out, page->data + page->start + skip, part);
 		out += part;
 		offset += part;
 		len -= part;
+		/* The next copy mostly goes on here. */
+		ring->seek = page;
+		ring->seek_offset = first;
+		first += page->len;
+		page = page->next;
 	}
 }
 

@@ -60,8 +60,8 @@ void cn_ring_copy(
     struct cn_ring *ring, uint64_t offset, uint8_t *out, size_t len);
 
 /* The bytes from an offset on, where they lie.  Returns the spans set. */
-size_t cn_ring_view(
-    struct cn_ring *ring, uint64_t offset, struct cn_span *spans, size_t max);
+size_t cn_ring_view(const struct cn_ring *ring, uint64_t offset,
+    struct cn_span *spans, size_t max);
 
 /* The bytes from the start, in order.  Returns the spans set. */
 size_t cn_ring_peek(
