@@ -104,6 +104,12 @@ cn_codec_contexts_bytes(const struct cn_codec *codec)
 	return codec->lanes_bytes;
 }
 
+unsigned
+cn_codec_lane_window_log(const struct cn_codec *codec)
+{
+	return codec->config.lane_window_log;
+}
+
 int
 cn_context_take(struct cn_codec *codec, size_t bytes)
 {

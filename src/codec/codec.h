@@ -41,6 +41,8 @@ int cn_codec_create(
 void cn_codec_free(struct cn_codec **cp);
 /* The clock of the config; 0 always when it was NULL. */
 uint64_t cn_codec_clock_ns(const struct cn_codec *codec);
+/* The window of the lanes that we send, as configured. */
+unsigned cn_codec_lane_window_log(const struct cn_codec *codec);
 /* Bytes of lane contexts in use now. */
 size_t cn_codec_contexts_bytes(const struct cn_codec *codec);
 

@@ -280,6 +280,7 @@ start_batch(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 		s->next += head.plain_len;
 		s->sent_max = CN_MAX(s->sent_max, s->next);
 		s->pending_us = cn_stream_sendable(s) > 0 ? now : 0;
+		cn_stream_wake(s);
 	}
 	s->deficit -= head.plain_len;
 	cn_sent_add(

@@ -145,13 +145,14 @@ put_block_ack(struct block *b)
 	struct cn_frame frame = { .type = CN_FRAME_BLOCK_ACK };
 	struct cn_frame_block_ack *ack = &frame.u.block_ack;
 	uint32_t runs = cn_ranges_count(&slot->withheld);
+	uint32_t told = CN_MIN(runs, CN_BLOCK_ACK_RANGES_MAX);
 
 	if (slot->settled_blocks == 0 && !slot->is_block_ack_due) {
 		return;
 	}
 	ack->next = runs == 0 ? slot->received_blocks
 			      : cn_ranges_at(&slot->withheld, 0).from;
-	for (uint32_t i = 0; i < runs; i++) {
+	for (uint32_t i = 0; i < told; i++) {
 		struct cn_range hole = cn_ranges_at(&slot->withheld, i);
 		uint64_t to = i + 1 < runs
 		    ? cn_ranges_at(&slot->withheld, i + 1).from
@@ -420,6 +421,7 @@ put_data(struct block *b, struct cn_stream *s, size_t len, bool is_raw)
 	s->next += len;
 	s->sent_max = CN_MAX(s->sent_max, s->next);
 	s->pending_us = 0;
+	cn_stream_wake(s);
 	b->data_bytes += len;
 	if (is_raw) {
 		s->sent.raw += len;
@@ -590,18 +592,20 @@ is_small_ready(struct cn_slot *slot, uint64_t now)
 	}
 	if (it == NULL) {
 		slot->hold_us = 0;
+		slot->is_hold_over = false;
 		return false;
 	}
 	wait = CN_LIST_ENTRY(it, struct cn_stream, small_item)
 		   ->profile.coalesce_us;
 	if (!slot->is_busy || wait == 0) {
 		slot->hold_us = 0;
+		slot->is_hold_over = false;
 		return true;
 	}
 	if (slot->hold_us == 0) {
 		slot->hold_us = now + wait;
 	}
-	return now >= slot->hold_us;
+	return slot->is_hold_over || now >= slot->hold_us;
 }
 
 static bool
@@ -650,6 +654,7 @@ cn_compose_lane_block(struct cn_link *link, struct cn_slot *slot, uint8_t *out,
 	if (is_small && !b.is_full) {
 		(void)put_lane(&b, &lane);
 		slot->hold_us = 0;
+		slot->is_hold_over = false;
 	}
 	if (cn_writer_len(&b.w) == 0) {
 		return 0; /* the table has no room for what is due */

@@ -48,11 +48,19 @@ confirm(struct cn_stream *s)
 	}
 }
 
-/* Without room for it the peer asks again on its next carrier. */
-static void
+/* A peer that is not answered would wait for ever: without room for the
+ * answer the carrier ends, and it asks again on the next. */
+static int
+answer(struct cn_slot *slot, enum cn_frame_type type, uint64_t id,
+    enum cn_reset reason)
+{
+	return cn_compose_reply(slot, type, id, reason, 0) ? CN_OK : CN_ELIMIT;
+}
+
+static int
 refuse(struct cn_slot *slot, uint64_t id, enum cn_reset reason)
 {
-	(void)cn_compose_reply(slot, CN_FRAME_RESET, id, reason, 0);
+	return answer(slot, CN_FRAME_RESET, id, reason);
 }
 
 /* ---- frames ---- */
@@ -62,27 +70,31 @@ take_open(struct cn_link *link, struct cn_slot *slot,
     const struct cn_frame_open *open, uint64_t now)
 {
 	struct cn_stream *s = cn_stream_find(link, open->stream);
+	uint32_t number = cn_slot_number(link, slot);
 	struct cn_cursor c;
 
 	if (is_our_id(link, open->stream)) {
 		return CN_EPROTO;
 	}
 	if (s != NULL && s->state == CN_STREAM_LIVE) {
+		if (s->slot != number) {
+			/* Its opener moved it before it was confirmed. */
+			cn_stream_move(s, number, true, now);
+		}
 		cn_stream_set_due(s, CN_DUE_CREDIT | CN_DUE_NOW, now);
 		return CN_OK;
 	}
 	if (s != NULL || was_seen(link, open->stream)) {
-		refuse(slot, open->stream, CN_RESET_BUSY);
-		return CN_OK;
+		return refuse(slot, open->stream, CN_RESET_BUSY);
 	}
 	if (mark_seen(link, open->stream) != CN_OK) {
 		return CN_ELIMIT;
 	}
-	if (link->is_draining || link->is_peer_draining) {
-		refuse(slot, open->stream, CN_RESET_SHUTDOWN);
-		return CN_OK;
+	if (link->is_draining) {
+		return refuse(slot, open->stream, CN_RESET_SHUTDOWN);
 	}
-	s = link->theirs_live >= link->config.streams_max
+	s = link->theirs_live >= link->config.streams_max ||
+		link->theirs_tombs >= CN_LINK_TOMBS_MAX
 	    ? NULL
 	    : cn_stream_new(link, open->stream, false, now);
 	if (s != NULL) {
@@ -93,8 +105,7 @@ take_open(struct cn_link *link, struct cn_slot *slot,
 			s->is_held = false;
 			cn_stream_destroy(s);
 		}
-		refuse(slot, open->stream, CN_RESET_BUSY);
-		return CN_OK;
+		return refuse(slot, open->stream, CN_RESET_BUSY);
 	}
 	memcpy(s->service, open->service, open->service_len);
 	cn_cursor_init(&c, open->options, open->options_len);
@@ -110,7 +121,7 @@ take_open(struct cn_link *link, struct cn_slot *slot,
 			}
 		}
 	}
-	s->slot = cn_slot_number(link, slot);
+	s->slot = number;
 	s->scope = open->scope;
 	s->credit = CN_MAX(s->credit, open->credit);
 	s->is_confirmed = true;
@@ -247,9 +258,7 @@ take_end(struct cn_link *link, struct cn_slot *slot, uint64_t id,
 	} else if (!is_our_id(link, id) && mark_seen(link, id) != CN_OK) {
 		return CN_ELIMIT;
 	}
-	/* Without room the peer asks again on its next carrier. */
-	(void)cn_compose_reply(slot, CN_FRAME_DONE, id, 0, 0);
-	return CN_OK;
+	return answer(slot, CN_FRAME_DONE, id, CN_RESET_NONE);
 }
 
 static void
@@ -291,7 +300,7 @@ take_ack_fin(struct cn_stream *s, uint64_t length, uint64_t now)
 	return CN_OK;
 }
 
-static void
+static int
 take_resume_unknown(struct cn_link *link, struct cn_slot *slot,
     const struct cn_frame_resume *resume, uint64_t now)
 {
@@ -299,9 +308,11 @@ take_resume_unknown(struct cn_link *link, struct cn_slot *slot,
 
 	if (s != NULL && s->state == CN_STREAM_ENDING) {
 		cn_stream_set_due(s, CN_DUE_END, now);
-	} else if ((resume->flags & CN_RESUME_ASK) != 0) {
-		refuse(slot, resume->stream, CN_RESET_LINK_LOST);
+		return CN_OK;
 	}
+	return (resume->flags & CN_RESUME_ASK) != 0
+	    ? refuse(slot, resume->stream, CN_RESET_LINK_LOST)
+	    : CN_OK;
 }
 
 static int
@@ -316,8 +327,7 @@ take_resume(struct cn_link *link, struct cn_slot *slot,
 		return CN_EPROTO;
 	}
 	if (s == NULL) {
-		take_resume_unknown(link, slot, resume, now);
-		return CN_OK;
+		return take_resume_unknown(link, slot, resume, now);
 	}
 	if (resume->received > s->sent_max ||
 	    resume->written > resume->received) {
@@ -342,9 +352,7 @@ take_resume(struct cn_link *link, struct cn_slot *slot,
 			s->due &= ~(unsigned)CN_DUE_FIN;
 		}
 	}
-	if (s->is_roomless && cn_stream_room(s) > 0) {
-		cn_stream_tell(s, CN_TOLD_WRITABLE);
-	}
+	cn_stream_wake(s);
 	return CN_OK;
 }
 
@@ -376,9 +384,10 @@ take_nack(struct cn_link *link, struct cn_slot *slot, uint64_t block,
 {
 	unsigned last = CN_LINK_BAD_HASHES - 1;
 
-	if (reason < CN_NACK_MAX) {
-		link->stats.nacks_received[reason]++;
+	if (reason >= CN_NACK_MAX) {
+		reason = CN_NACK_HASH;
 	}
+	link->stats.nacks_received[reason]++;
 	if (reason == CN_NACK_MEMORY) {
 		slot->pause_us = now + CN_LINK_STARVED_US;
 	}
@@ -392,7 +401,8 @@ take_nack(struct cn_link *link, struct cn_slot *slot, uint64_t block,
 		}
 	}
 	slot->is_block_ack_due = true;
-	return cn_sent_rebuild(link, slot, block, now);
+	return cn_sent_rebuild(
+	    link, slot, block, reason == CN_NACK_MEMORY, now);
 }
 
 static int
@@ -472,8 +482,7 @@ take_frame(struct cn_link *link, struct cn_slot *slot, const struct cn_frame *f,
 		return CN_OK;
 	case CN_FRAME_CLOSE:
 		taken->is_closed = true;
-		taken->close = f->u.close.code > CN_CLOSE_OK &&
-			f->u.close.code < CN_CLOSE_MAX
+		taken->close = f->u.close.code < CN_CLOSE_MAX
 		    ? (enum cn_close)f->u.close.code
 		    : CN_CLOSE_PROTOCOL;
 		return CN_OK;

@@ -56,7 +56,11 @@ cn_history_room(struct cn_history *history, size_t len)
 		slide(history, history->buf);
 		return history->buf + history->used;
 	}
-	if (cn_pool_charge(history->pool, cap) != CN_OK) {
+	/* What peers were promised is not there for this. */
+	if (cn_pool_used(history->pool) + cn_pool_promised(history->pool) +
+		    cap >
+		cn_pool_limit(history->pool) ||
+	    cn_pool_charge(history->pool, cap) != CN_OK) {
 		cn_history_drop(history);
 		return NULL;
 	}

@@ -9,6 +9,16 @@
 
 #define LANE_WORDS (CN_LANES_MAX / 64u)
 
+void
+cn_lane_init(struct cn_lane *lane, uint64_t scope)
+{
+	memset(lane, 0, sizeof(*lane));
+	lane->scope = scope;
+	cn_list_init(&lane->streams);
+	cn_list_init(&lane->ready_item);
+	cn_list_init(&lane->used_item);
+}
+
 struct cn_lane *
 cn_lane_get(struct cn_slot *slot, uint64_t scope)
 {
@@ -17,17 +27,14 @@ cn_lane_get(struct cn_slot *slot, uint64_t scope)
 	if (lane != NULL) {
 		return lane;
 	}
-	lane = cn_calloc(1, sizeof(*lane));
+	lane = cn_alloc(sizeof(*lane));
 	if (lane == NULL) {
-		return NULL;
+		return &slot->no_lane;
 	}
-	lane->scope = scope;
-	cn_list_init(&lane->streams);
-	cn_list_init(&lane->ready_item);
-	cn_list_init(&lane->used_item);
+	cn_lane_init(lane, scope);
 	if (cn_map_put(&slot->lanes, scope, lane) != CN_OK) {
 		cn_free(lane);
-		return NULL;
+		return &slot->no_lane;
 	}
 	return lane;
 }
@@ -49,14 +56,10 @@ cn_lane_by_id(struct cn_slot *slot, uint32_t id)
 
 /* Take the context away; the object stays while streams point to it. */
 static void
-lane_shut(struct cn_slot *slot, struct cn_lane *lane, bool is_told)
+lane_shut(struct cn_slot *slot, struct cn_lane *lane)
 {
 	if (lane->enc == NULL) {
 		return;
-	}
-	if (is_told) {
-		(void)cn_compose_reply(
-		    slot, CN_FRAME_LANE_CLOSE, lane->id, lane->generation, 0);
 	}
 	slot->lane_ids[lane->id / 64] &= ~(UINT64_C(1) << (lane->id % 64));
 	cn_lane_enc_free(&lane->enc);
@@ -68,16 +71,25 @@ cn_lane_drop_if_idle(struct cn_slot *slot, struct cn_lane *lane)
 {
 	if (lane->enc == NULL && cn_list_is_empty(&lane->streams)) {
 		cn_list_remove(&lane->ready_item);
+		if (lane == &slot->no_lane) {
+			return;
+		}
 		cn_map_remove(&slot->lanes, lane->scope);
 		cn_free(lane);
 	}
 }
 
-static void
-lane_drop(struct cn_slot *slot, struct cn_lane *lane, bool is_told)
+/* False: LANE_CLOSE finds no room, so the lane stays. */
+static bool
+lane_close(struct cn_slot *slot, struct cn_lane *lane)
 {
-	lane_shut(slot, lane, is_told);
+	if (!cn_compose_reply(
+		slot, CN_FRAME_LANE_CLOSE, lane->id, lane->generation, 0)) {
+		return false;
+	}
+	lane_shut(slot, lane);
 	cn_lane_drop_if_idle(slot, lane);
+	return true;
 }
 
 /* The lowest free id, or UINT32_MAX at the peer's limit. */
@@ -124,8 +136,7 @@ evict(struct cn_slot *slot, uint64_t now)
 	if (now - lane->used_us < CN_LINK_BULK_US) {
 		return false;
 	}
-	lane_drop(slot, lane, true);
-	return true;
+	return lane_close(slot, lane);
 }
 
 bool
@@ -135,7 +146,8 @@ cn_lane_open(struct cn_link *link, struct cn_slot *slot, struct cn_lane *lane,
 	int r;
 
 	if (lane->enc == NULL) {
-		if (slot->peer_lanes == 0 || !ids_ready(slot)) {
+		if (slot->peer_lanes == 0 || lane == &slot->no_lane ||
+		    now < slot->lanes_pause_us || !ids_ready(slot)) {
 			return false;
 		}
 		r = cn_lane_enc_create(link->config.codec, &lane->enc);
@@ -172,6 +184,13 @@ cn_lane_restart(struct cn_slot *slot, struct cn_lane *lane)
 	lane->sequence = 0;
 }
 
+int
+cn_lane_refused(struct cn_slot *slot, struct cn_lane *lane, uint64_t now)
+{
+	slot->lanes_pause_us = now + CN_LINK_LANES_PAUSE_US;
+	return lane_close(slot, lane) ? CN_OK : CN_ELIMIT;
+}
+
 void
 cn_lanes_tick(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 {
@@ -185,8 +204,24 @@ cn_lanes_tick(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 		if (now - lane->used_us < CN_LINK_LANE_IDLE_US) {
 			break;
 		}
-		lane_drop(slot, lane, true);
+		if (!lane_close(slot, lane)) {
+			lane->used_us = now; /* later, then */
+			cn_list_remove(it);
+			cn_list_append(&slot->lanes_used, it);
+		}
 	}
+}
+
+/* Its streams stay, but are in no lane any more. */
+static void
+let_go(struct cn_lane *lane)
+{
+	struct cn_list *it;
+
+	while ((it = cn_list_first(&lane->streams)) != NULL) {
+		cn_list_remove(it);
+	}
+	cn_list_remove(&lane->ready_item);
 }
 
 void
@@ -198,15 +233,12 @@ cn_lanes_fini(struct cn_link *link, struct cn_slot *slot)
 
 	while (cn_map_next(&slot->lanes, &pos, &scope, &value)) {
 		struct cn_lane *lane = value;
-		struct cn_list *it;
 
-		lane_shut(slot, lane, false);
-		while ((it = cn_list_first(&lane->streams)) != NULL) {
-			cn_list_remove(it);
-		}
-		cn_list_remove(&lane->ready_item);
+		lane_shut(slot, lane);
+		let_go(lane);
 		cn_free(lane);
 	}
+	let_go(&slot->no_lane);
 	cn_map_fini(&slot->lanes);
 	cn_map_init(&slot->lanes);
 	cn_free(slot->lane_ids);
@@ -243,7 +275,8 @@ cn_lane_in_close(struct cn_link *link, struct cn_slot *slot, uint64_t lane,
  * CN_OK: the plain bytes are in out.  CN_EAGAIN: the block belongs to a
  * generation that failed; it is dropped in silence, its frames come again.
  * CN_ECODING: it failed, once; CN_ESTALE: blocks before it are missing, told
- * once likewise; CN_EPROTO: it cannot be.
+ * once likewise, and so CN_ENOMEM: no context for it.  CN_EPROTO: it cannot
+ * be; CN_EBUSY: there is no memory even to note that it failed.
  */
 int
 cn_lane_in_block(struct cn_link *link, struct cn_slot *slot,
@@ -259,7 +292,7 @@ cn_lane_in_block(struct cn_link *link, struct cn_slot *slot,
 		slot->lanes_in =
 		    cn_calloc(link->config.lanes, sizeof(*slot->lanes_in));
 		if (slot->lanes_in == NULL) {
-			return CN_ENOMEM;
+			return CN_EBUSY;
 		}
 	}
 	in = &slot->lanes_in[head->lane];
@@ -282,7 +315,7 @@ cn_lane_in_block(struct cn_link *link, struct cn_slot *slot,
 		    link->config.codec, CN_LANE_WINDOW_LOG_MAX, &in->dec);
 		if (r != CN_OK) {
 			in->is_failed = true;
-			return r;
+			return CN_ENOMEM;
 		}
 	}
 	r = CN_ESTALE;

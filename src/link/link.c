@@ -24,6 +24,7 @@ slot_init(struct cn_slot *slot)
 	cn_list_init(&slot->bulk);
 	cn_list_init(&slot->lanes_used);
 	cn_map_init(&slot->lanes);
+	cn_lane_init(&slot->no_lane, 0);
 	cn_ranges_init(&slot->nacked, CN_LINK_WITHHELD_MAX);
 	cn_ranges_init(&slot->withheld, CN_LINK_WITHHELD_MAX);
 }
@@ -76,7 +77,7 @@ cn_link_create(
 	link->next_id = config->is_dialler ? 0 : 1;
 	link->peer_credit_floor = CN_CREDIT_FLOOR_MIN;
 	link->peer_streams_max = config->streams_max;
-	link->down_us = now;
+	link->down_us = link->now_us = now;
 	link->starved_us = UINT64_MAX;
 	cn_map_init(&link->streams);
 	cn_ranges_init(&link->seen, CN_LINK_SEEN_MAX);
@@ -117,8 +118,8 @@ cn_link_free(struct cn_link **lp)
 	for (uint32_t i = 0; i < CN_LINK_SLOTS_MAX; i++) {
 		slot_clear(link, &link->slot[i]);
 	}
-	while (pos = 0, cn_map_next(&link->streams, &pos, &id, &value)) {
-		cn_stream_destroy(value);
+	while (cn_map_next(&link->streams, &pos, &id, &value)) {
+		cn_stream_free(value);
 	}
 	for (uint32_t i = 0; i < CN_LINK_SLOTS_MAX; i++) {
 		cn_map_fini(&link->slot[i].lanes);
@@ -184,18 +185,25 @@ cn_link_attach(struct cn_link *link, uint32_t number, uint64_t generation,
 	slot_clear(link, slot);
 	slot->is_up = true;
 	slot->generation = generation;
-	slot->peer_lanes = peer->lanes;
-	slot->peer_lane_window_log = peer->lane_window_log;
+	slot->peer_lanes =
+	    peer->lane_window_log < cn_codec_lane_window_log(link->config.codec)
+	    ? 0
+	    : peer->lanes;
 	slot->peer_prefix_max = CN_MIN(peer->prefix_max, CN_BATCH_PREFIX_MAX);
 	slot->lazy_us = slot->block_ack_us = UINT64_MAX;
 	slot->bulk_hold_us = UINT64_MAX;
-	slot->hold_us = slot->pause_us = 0;
+	slot->hold_us = slot->pause_us = slot->lanes_pause_us = 0;
+	slot->is_hold_over = false;
 	slot->rate_bps = slot->rtt_us = 0;
 	slot->is_busy = false;
 	slot->received_blocks = slot->settled_blocks = 0;
+	slot->was_lane = false;
 	slot->heard_us = now;
 	slot->next_ping_us = now + CN_LINK_PING_US;
 	slot->is_drain_due = link->is_draining;
+	if ((peer->flags & CN_HELLO_DRAINING) != 0) {
+		link->is_peer_draining = true;
+	}
 	slot->is_ping_due = true; /* for the round trip */
 	cn_policy_init(&slot->policy);
 	link->peer_credit_floor =
@@ -262,6 +270,7 @@ cn_link_pull(struct cn_link *link, uint32_t number, uint8_t *out, size_t cap,
 	size_t used = 0;
 
 	assert(number < link->config.slots && cap >= CN_FRAGMENT_MAX);
+	link->now_us = now;
 	while (slot->is_up && cap - used >= PULL_LEAST) {
 		uint8_t *at = out + used;
 		size_t room = cap - used, n = 0;
@@ -341,10 +350,11 @@ slot_deadline(const struct cn_link *link, const struct cn_slot *slot)
 		    ? slot->down_us + CN_LINK_MOVE_US
 		    : UINT64_MAX;
 	}
+	/* What the last tick has seen to waits for a pull, not for a time. */
 	at = CN_MIN(slot->next_ping_us, slot->lazy_us);
 	at = CN_MIN(at, slot->block_ack_us);
 	at = CN_MIN(at, slot->bulk_hold_us);
-	if (slot->hold_us != 0) {
+	if (slot->hold_us != 0 && !slot->is_hold_over) {
 		at = CN_MIN(at, slot->hold_us);
 	}
 	if (is_outstanding(slot)) {
@@ -417,6 +427,24 @@ tick_slot(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 			slot->is_ping_due = true;
 		}
 	}
+	/*
+	 * What is due now goes with the next pull.  The carrier may be full
+	 * until long after: no time may stay behind that nothing clears.
+	 */
+	if (now >= slot->lazy_us) {
+		cn_list_splice(&slot->urgent, &slot->lazy);
+		slot->lazy_us = UINT64_MAX;
+	}
+	if (now >= slot->block_ack_us) {
+		slot->is_block_ack_due = true;
+		slot->block_ack_us = UINT64_MAX;
+	}
+	if (slot->hold_us != 0 && now >= slot->hold_us) {
+		slot->is_hold_over = true;
+	}
+	if (now >= slot->bulk_hold_us) {
+		slot->bulk_hold_us = UINT64_MAX; /* each pull sets it anew */
+	}
 	cn_lanes_tick(link, slot, now);
 }
 
@@ -464,34 +492,35 @@ tick_histories(struct cn_link *link, uint64_t now)
 	}
 }
 
+/* Streams that found no memory look again, a few at a time and in turn. */
 static void
 tick_starved(struct cn_link *link, uint64_t now)
 {
-	struct cn_list *it;
+	struct cn_list mine, *it;
 
-	if (cn_list_is_empty(&link->starved)) {
-		link->starved_us = UINT64_MAX;
-		return;
-	}
-	if (cn_pool_used(link->config.pool) +
-		cn_pool_promised(link->config.pool) >=
-	    cn_pool_limit(link->config.pool) / 10 * 9) {
-		link->starved_us = now + CN_LINK_STARVED_US;
-		return;
-	}
-	link->starved_us = UINT64_MAX;
-	while ((it = cn_list_first(&link->starved)) != NULL) {
-		struct cn_stream *s =
-		    CN_LIST_ENTRY(it, struct cn_stream, starved_item);
-
+	cn_list_init(&mine);
+	for (unsigned n = 0; n < CN_LINK_STARVED_LOOKS; n++) {
+		it = cn_list_first(&link->starved);
+		if (it == NULL) {
+			break;
+		}
 		cn_list_remove(it);
-		cn_stream_tell(s, CN_TOLD_WRITABLE);
+		cn_list_append(&mine, it);
 	}
+	while ((it = cn_list_first(&mine)) != NULL) {
+		cn_list_remove(it);
+		cn_stream_wake(
+		    CN_LIST_ENTRY(it, struct cn_stream, starved_item));
+	}
+	link->starved_us = cn_list_is_empty(&link->starved)
+	    ? UINT64_MAX
+	    : now + CN_LINK_STARVED_US;
 }
 
 void
 cn_link_tick(struct cn_link *link, uint64_t now)
 {
+	link->now_us = now;
 	if (link->is_dead) {
 		return;
 	}

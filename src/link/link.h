@@ -82,7 +82,7 @@ enum cn_link_event_type {
 	CN_LINK_EVENT_OPEN,
 	/* cn_stream_read() has bytes or its end is reached; edge. */
 	CN_LINK_EVENT_READABLE,
-	/* cn_stream_room() grew from zero; edge. */
+	/* There is room again after cn_stream_fill_spans() gave none; once. */
 	CN_LINK_EVENT_WRITABLE,
 	/*
 	 * Both directions ended and were verified and acknowledged: close
@@ -90,7 +90,8 @@ enum cn_link_event_type {
 	 */
 	CN_LINK_EVENT_ENDED,
 	/* Reset by the peer or by the engine: reset the local socket, then
-	 * cn_stream_release().  event.reason says why. */
+	 * cn_stream_release().  event.reason says why.  A stream whose OPEN
+	 * was not told yet vanishes without this. */
 	CN_LINK_EVENT_RESET,
 	/*
 	 * The engine gave up the carrier in event.slot: write out what

@@ -35,12 +35,9 @@ settle_block(struct cn_link *link, struct cn_slot *slot, uint64_t number,
 		}
 	}
 	slot->settled_blocks++;
-	if (!taken->is_eliciting) {
-		return CN_OK;
-	}
 	if (slot->settled_blocks >= BLOCK_ACK_EVERY) {
 		slot->is_block_ack_due = true;
-	} else if (slot->block_ack_us == UINT64_MAX) {
+	} else if (taken->is_eliciting && slot->block_ack_us == UINT64_MAX) {
 		slot->block_ack_us = now + CN_LINK_ACK_DELAY_US;
 	}
 	return CN_OK;
@@ -65,8 +62,9 @@ take_lane_block(struct cn_link *link, struct cn_slot *slot,
 		if (r == CN_EAGAIN) {
 			return withhold(slot, number); /* they come again */
 		}
-		if (r == CN_ECODING || r == CN_ESTALE) {
+		if (r == CN_ECODING || r == CN_ESTALE || r == CN_ENOMEM) {
 			taken.nack = r == CN_ESTALE ? CN_NACK_GENERATION
+			    : r == CN_ENOMEM        ? CN_NACK_MEMORY
 						    : CN_NACK_CODING;
 			return settle_block(link, slot, number, &taken, now);
 		}
@@ -320,6 +318,10 @@ cn_link_receive(struct cn_link *link, uint32_t number, const uint8_t *bytes,
 	int r = CN_OK;
 
 	assert(number < link->config.slots);
+	link->now_us = now;
+	if (len > 0) {
+		slot->heard_us = now; /* a slow carrier is not a dead one */
+	}
 	while (slot->is_up && at < len) {
 		r = cn_fragment_decode(bytes + at, len - at, &f, &part);
 		if (r == CN_EAGAIN) {
@@ -330,7 +332,6 @@ cn_link_receive(struct cn_link *link, uint32_t number, const uint8_t *bytes,
 			break;
 		}
 		at += part;
-		slot->heard_us = now;
 		link->stats.received.framing += part;
 		r = take_fragment(link, slot, &f, now);
 		if (r != CN_OK) {

@@ -198,8 +198,9 @@ cn_sent_settle(struct cn_slot *slot, const struct cn_frame_block_ack *ack)
 	return CN_OK;
 }
 
-/* One frame of a lost block is to be made again from its stream's state. */
-static void
+/* One frame of a lost block is to be made again from its stream's state.
+ * CN_ELIMIT when an answer, which no stream's state makes, finds no room. */
+static int
 rebuild_entry(struct cn_link *link, struct cn_slot *slot,
     const struct cn_entry *entry, uint64_t now)
 {
@@ -211,24 +212,26 @@ rebuild_entry(struct cn_link *link, struct cn_slot *slot,
 	case CN_FRAME_NACK:
 	case CN_FRAME_LANE_CLOSE:
 	case CN_FRAME_MISS:
-		(void)cn_compose_reply(slot, (enum cn_frame_type)entry->type,
-		    entry->stream, entry->offset, entry->len);
-		return;
+		return cn_compose_reply(slot, (enum cn_frame_type)entry->type,
+			   entry->stream, entry->offset, entry->len)
+		    ? CN_OK
+		    : CN_ELIMIT;
 	case CN_FRAME_RESUME_END:
 		cn_list_remove(&slot->marker);
 		cn_list_append(&slot->urgent, &slot->marker);
-		return;
+		return CN_OK;
 	case CN_FRAME_DRAIN:
 		slot->is_drain_due = true;
-		return;
+		return CN_OK;
 	case CN_FRAME_PING:
 		slot->is_ping_due = true;
-		return;
+		return CN_OK;
 	case CN_FRAME_RESET:
 		if (s == NULL) { /* a stateless answer */
-			(void)cn_compose_reply(slot, CN_FRAME_RESET,
-			    entry->stream, entry->offset, 0);
-			return;
+			return cn_compose_reply(slot, CN_FRAME_RESET,
+				   entry->stream, entry->offset, 0)
+			    ? CN_OK
+			    : CN_ELIMIT;
 		}
 		due = CN_DUE_END;
 		break;
@@ -242,7 +245,7 @@ rebuild_entry(struct cn_link *link, struct cn_slot *slot,
 		if (s != NULL) {
 			cn_stream_resend(s, entry->offset, entry->len, now);
 		}
-		return;
+		return CN_OK;
 	case CN_FRAME_FIN:
 		due = CN_DUE_FIN;
 		break;
@@ -264,15 +267,15 @@ rebuild_entry(struct cn_link *link, struct cn_slot *slot,
 	case CN_FRAME_BLOCK_ACK:
 	case CN_FRAME_PONG:
 	case CN_FRAME_CLOSE:
-		return;
+		return CN_OK;
 	}
 	if (s == NULL) {
-		return;
+		return CN_OK;
 	}
 	if (s->state == CN_STREAM_ENDING) {
 		due &= CN_DUE_END;
 	} else if (s->state != CN_STREAM_LIVE) {
-		return;
+		return CN_OK;
 	}
 	if ((due & CN_DUE_OPEN) != 0 && s->is_confirmed) {
 		due &= ~(unsigned)CN_DUE_OPEN;
@@ -283,9 +286,10 @@ rebuild_entry(struct cn_link *link, struct cn_slot *slot,
 	if (due != 0) {
 		cn_stream_set_due(s, due, now);
 	}
+	return CN_OK;
 }
 
-static void
+static int
 rebuild_block(struct cn_link *link, struct cn_slot *slot, uint64_t number,
     uint64_t first_entry, uint64_t now)
 {
@@ -295,15 +299,20 @@ rebuild_block(struct cn_link *link, struct cn_slot *slot, uint64_t number,
 	for (uint32_t i = 0; i < block->entries; i++) {
 		struct cn_entry entry = *entry_at(table, first_entry + i);
 
-		rebuild_entry(link, slot, &entry, now);
+		int r = rebuild_entry(link, slot, &entry, now);
+
+		if (r != CN_OK) {
+			return r;
+		}
 	}
 	block->is_settled = true;
 	block->is_lost = true;
+	return CN_OK;
 }
 
 int
-cn_sent_rebuild(
-    struct cn_link *link, struct cn_slot *slot, uint64_t block, uint64_t now)
+cn_sent_rebuild(struct cn_link *link, struct cn_slot *slot, uint64_t block,
+    bool is_refused, uint64_t now)
 {
 	struct cn_sent *table = &slot->sent;
 	uint64_t entry = table->first_entry;
@@ -326,7 +335,11 @@ cn_sent_rebuild(
 		    b->lane == lane && b->lane_generation == generation;
 
 		if (!b->is_settled && (n == block || is_same)) {
-			rebuild_block(link, slot, n, entry, now);
+			int r = rebuild_block(link, slot, n, entry, now);
+
+			if (r != CN_OK) {
+				return r;
+			}
 		}
 		entry += entries;
 	}
@@ -335,6 +348,9 @@ cn_sent_rebuild(
 
 		if (l != NULL && l->generation == generation) {
 			cn_lane_restart(slot, l);
+			if (is_refused) {
+				return cn_lane_refused(slot, l, now);
+			}
 		}
 	}
 	return CN_OK;

@@ -44,8 +44,13 @@
 #define CN_LINK_SEEN_MAX 4096u
 /* Stateless answers (DONE, RESET) that wait at a time in a slot. */
 #define CN_LINK_REPLIES_MAX 65536u
-/* Runs of blocks left out of BLOCK_ACK: what one such frame can tell. */
-#define CN_LINK_WITHHELD_MAX CN_BLOCK_ACK_RANGES_MAX
+/* Runs of blocks left out of BLOCK_ACK; one such frame tells the first. */
+#define CN_LINK_WITHHELD_MAX 4096u
+/* Starved streams that one tick looks at. */
+#define CN_LINK_STARVED_LOOKS 256u
+/* Streams of each side that are over without the other's DONE: a peer that
+ * never says it gets no new ones. */
+#define CN_LINK_TOMBS_MAX 65536u
 /* Blocks and their entries that a carrier remembers until BLOCK_ACK. */
 #define CN_SENT_BLOCKS 4096u
 #define CN_SENT_ENTRIES 16384u
@@ -62,6 +67,7 @@
 #define CN_LINK_BAD_HASHES 3u
 #define CN_LINK_BULK_US UINT64_C(1000000)
 #define CN_LINK_STARVED_US UINT64_C(10000)
+#define CN_LINK_LANES_PAUSE_US UINT64_C(1000000)
 
 /* Bytes. */
 #define CN_LINK_BULK_BYTES ((size_t)16 * 1024)   /* pending: bulk */
@@ -156,7 +162,7 @@ struct cn_stream {
 	bool is_answering; /* received something since the last read */
 	bool is_opaque;    /* small data looked random lately */
 	bool was_raw;      /* its last batch was */
-	bool is_roomless;  /* room was zero when last asked */
+	bool is_roomless;  /* the owner found no room and waits to be told */
 
 	/* Receiving.  ring.start = consumed, ring.end = received. */
 	struct cn_ring rx;
@@ -241,8 +247,7 @@ struct cn_slot {
 	uint64_t generation;
 	uint64_t down_us; /* since when not up */
 	/* The peer's limits. */
-	uint32_t peer_lanes;
-	unsigned peer_lane_window_log;
+	uint32_t peer_lanes; /* 0 too when its windows are below ours */
 	size_t peer_prefix_max;
 
 	/* Sending. */
@@ -254,6 +259,7 @@ struct cn_slot {
 	struct cn_list bulk;        /* streams with bulk data */
 	struct cn_map lanes;        /* scope -> struct cn_lane, owned */
 	struct cn_list lanes_used;  /* those with a context, oldest first */
+	struct cn_lane no_lane;     /* raw only: without memory for another */
 	uint64_t *lane_ids;         /* bitmap of ids in use */
 	uint64_t *lane_generations; /* last of each id */
 	struct cn_reply *replies;   /* owned ring */
@@ -262,11 +268,13 @@ struct cn_slot {
 	struct cn_policy policy;
 	uint64_t rate_bps, rtt_us;
 	bool is_busy;
-	bool is_ping_due, is_pong_due, is_drain_due, is_close_due;
-	bool was_lane;         /* the last fragment was a lane block */
-	uint64_t hold_us;      /* small data is collected until then; 0: not */
-	uint64_t pause_us;     /* the peer has no memory: no batch before */
-	uint64_t bulk_hold_us; /* bulk may be ready then; UINT64_MAX */
+	bool is_ping_due, is_pong_due, is_drain_due;
+	bool was_lane;     /* the last fragment was a lane block */
+	bool is_hold_over; /* hold_us has passed */
+	uint64_t hold_us;  /* small data is collected until then; 0: not */
+	uint64_t pause_us; /* the peer has no memory: no batch before */
+	uint64_t lanes_pause_us; /* … nor for lanes: none is opened before */
+	uint64_t bulk_hold_us;   /* bulk may be ready then; UINT64_MAX */
 	uint64_t pong_token;
 	uint64_t ping_us; /* when the last PING went; 0: none is out */
 	uint64_t next_ping_us;
@@ -313,11 +321,13 @@ struct cn_link {
 	struct cn_link_config config;
 	struct cn_slot slot[CN_LINK_SLOTS_MAX];
 	struct cn_map streams; /* id -> struct cn_stream, owned */
+	uint64_t now_us;       /* the latest that we were told */
 	uint64_t live;
 	uint64_t next_id;
 	struct cn_ranges seen; /* peer's ids / 2 that were ever seen */
 	uint64_t peer_streams_max;
 	uint64_t ours_live, theirs_live;
+	uint64_t ours_tombs, theirs_tombs; /* over, not yet forgotten */
 	uint64_t peer_credit_floor;
 	struct cn_list events;   /* streams with told bits */
 	unsigned carrier_events; /* bit for each slot */
@@ -341,6 +351,8 @@ struct cn_link {
 struct cn_stream *cn_stream_new(
     struct cn_link *link, uint64_t id, bool is_ours, uint64_t now);
 void cn_stream_destroy(struct cn_stream *s);
+/* The same, but it stays in the link's map. */
+void cn_stream_free(struct cn_stream *s);
 struct cn_stream *cn_stream_find(const struct cn_link *link, uint64_t id);
 /* Set due bits and put the stream where its slot will find it. */
 void cn_stream_set_due(struct cn_stream *s, unsigned due, uint64_t now);
@@ -365,6 +377,8 @@ void cn_stream_rewind(struct cn_stream *s, uint64_t offset, uint64_t now);
 void cn_stream_resend(
     struct cn_stream *s, uint64_t offset, uint64_t len, uint64_t now);
 void cn_stream_acked(struct cn_stream *s, uint64_t offset, uint64_t now);
+/* Something made room: tell an owner that waits for it. */
+void cn_stream_wake(struct cn_stream *s);
 /* A stream waits on a new carrier of the slot for the peer's RESUME. */
 void cn_stream_move(
     struct cn_stream *s, uint32_t slot, bool is_asking, uint64_t now);
@@ -433,19 +447,27 @@ void cn_sent_end(
     struct cn_sent *table, uint32_t lane, uint64_t lane_generation);
 /* Blocks below `next', and the ranges, are settled. CN_EPROTO if absurd. */
 int cn_sent_settle(struct cn_slot *slot, const struct cn_frame_block_ack *ack);
-/* Make again what a block carried. CN_EPROTO when it was never sent. */
-int cn_sent_rebuild(
-    struct cn_link *link, struct cn_slot *slot, uint64_t block, uint64_t now);
+/*
+ * Make again what a block carried; is_refused: the peer had no memory for it.
+ * CN_EPROTO when it was never sent, CN_ELIMIT when an answer that it carried
+ * finds no room, so that the carrier must end.
+ */
+int cn_sent_rebuild(struct cn_link *link, struct cn_slot *slot, uint64_t block,
+    bool is_refused, uint64_t now);
 
 /* ---- lanes.c ---- */
 
+void cn_lane_init(struct cn_lane *lane, uint64_t scope);
 /* Free a lane that has neither context nor streams. */
 void cn_lane_drop_if_idle(struct cn_slot *slot, struct cn_lane *lane);
+/* Never NULL: without memory for a lane of its own a scope goes raw. */
 struct cn_lane *cn_lane_get(struct cn_slot *slot, uint64_t scope);
 /* Give it a context if there can be one. */
 bool cn_lane_open(struct cn_link *link, struct cn_slot *slot,
     struct cn_lane *lane, uint64_t now);
 void cn_lane_restart(struct cn_slot *slot, struct cn_lane *lane);
+/* The peer has no memory for it: close it, and open none for a while. */
+int cn_lane_refused(struct cn_slot *slot, struct cn_lane *lane, uint64_t now);
 struct cn_lane *cn_lane_by_id(struct cn_slot *slot, uint32_t id);
 void cn_lanes_tick(struct cn_link *link, struct cn_slot *slot, uint64_t now);
 /* Free every lane of the slot, both ways; its streams stay. */

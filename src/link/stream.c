@@ -19,15 +19,21 @@ struct cn_stream *
 cn_stream_new(struct cn_link *link, uint64_t id, bool is_ours, uint64_t now)
 {
 	uint32_t floor = link->config.credit_floor;
+	struct cn_pool *pool = link->config.pool;
 	struct cn_stream *s;
 
-	if (cn_pool_reserve(link->config.pool, floor) != CN_OK) {
+	if (cn_pool_reserve(pool, floor) != CN_OK) {
+		return NULL;
+	}
+	if (cn_pool_charge(pool, sizeof(*s)) != CN_OK) {
+		cn_pool_unreserve(pool, floor);
 		return NULL;
 	}
 	s = cn_calloc(1, sizeof(*s));
 	if (s == NULL || cn_map_put(&link->streams, id, s) != CN_OK) {
 		cn_free(s);
-		cn_pool_unreserve(link->config.pool, floor);
+		cn_pool_uncharge(pool, sizeof(*s));
+		cn_pool_unreserve(pool, floor);
 		return NULL;
 	}
 	s->link = link;
@@ -103,24 +109,40 @@ bury(struct cn_stream *s, enum cn_stream_state state)
 	link->live--;
 	if (s->is_ours) {
 		link->ours_live--;
+		link->ours_tombs++;
 	} else {
 		link->theirs_live--;
+		link->theirs_tombs++;
 	}
 	link->stats.resets[s->outcome]++;
 }
 
 void
-cn_stream_destroy(struct cn_stream *s)
+cn_stream_free(struct cn_stream *s)
 {
+	struct cn_link *link = s->link;
+
 	if (s->state == CN_STREAM_LIVE) {
 		bury(s, CN_STREAM_OVER);
 	}
+	if (s->is_ours) {
+		link->ours_tombs--;
+	} else {
+		link->theirs_tombs--;
+	}
 	cn_list_remove(&s->due_item);
 	cn_list_remove(&s->event_item);
-	cn_map_remove(&s->link->streams, s->id);
 	cn_free(s->service);
 	cn_free(s->client);
 	cn_free(s);
+	cn_pool_uncharge(link->config.pool, sizeof(*s));
+}
+
+void
+cn_stream_destroy(struct cn_stream *s)
+{
+	cn_map_remove(&s->link->streams, s->id);
+	cn_stream_free(s);
 }
 
 /* Gone when nobody holds it and the peer knows how it ended. */
@@ -152,10 +174,13 @@ cn_stream_fail(
 	if (is_peer_told) {
 		cn_stream_set_due(s, CN_DUE_END, now);
 	}
-	s->told = 0;
-	if (s->is_held) {
-		cn_stream_tell(s, CN_TOLD_RESET);
+	if ((s->told & CN_TOLD_OPEN) != 0) {
+		/* The owner never met it and need not hear of its end. */
+		s->is_held = false;
+		cn_list_remove(&s->event_item);
 	}
+	s->told = 0;
+	cn_stream_tell(s, CN_TOLD_RESET);
 	drop_if_over(s);
 }
 
@@ -286,10 +311,6 @@ cn_stream_schedule(struct cn_stream *s, uint64_t now)
 		return;
 	}
 	lane = cn_lane_get(slot, s->scope);
-	if (lane == NULL) { /* no memory for a lane: bulk needs none */
-		cn_list_append(&slot->bulk, &s->bulk_item);
-		return;
-	}
 	cn_list_append(&lane->streams, &s->small_item);
 	if (cn_list_is_empty(&lane->ready_item)) {
 		cn_list_append(&slot->ready, &lane->ready_item);
@@ -348,9 +369,7 @@ cn_stream_acked(struct cn_stream *s, uint64_t offset, uint64_t now)
 	if (s->next < offset) {
 		s->next = offset;
 	}
-	if (s->is_roomless && cn_stream_room(s) > 0) {
-		cn_stream_tell(s, CN_TOLD_WRITABLE);
-	}
+	cn_stream_wake(s);
 	cn_stream_schedule(s, now);
 }
 
@@ -412,7 +431,8 @@ cn_stream_open(struct cn_link *link, const struct cn_link_open *open,
 	if (link->is_draining || link->is_peer_draining || link->is_dead) {
 		return CN_EDRAIN;
 	}
-	if (link->ours_live >= link->peer_streams_max) {
+	if (link->ours_live >= link->peer_streams_max ||
+	    link->ours_tombs >= CN_LINK_TOMBS_MAX) {
 		return CN_EBUSY;
 	}
 	s = cn_stream_new(link, link->next_id, true, now);
@@ -522,10 +542,36 @@ cn_stream_room(const struct cn_stream *s)
 static void
 starve(struct cn_stream *s)
 {
+	struct cn_link *link = s->link;
+
 	if (s->state == CN_STREAM_LIVE && !s->is_finished &&
 	    cn_list_is_empty(&s->starved_item)) {
-		cn_list_append(&s->link->starved, &s->starved_item);
-		s->link->starved_us = 0; /* at the next tick */
+		cn_list_append(&link->starved, &s->starved_item);
+		link->starved_us =
+		    CN_MIN(link->starved_us, link->now_us + CN_LINK_STARVED_US);
+	}
+}
+
+/*
+ * Room comes back when bytes are sent, when they are acknowledged, and when
+ * the pool recovers.  The first two tell of it here once it is worth a read;
+ * a short pool may hide it from them, so then a tick looks again.
+ */
+void
+cn_stream_wake(struct cn_stream *s)
+{
+	uint64_t ahead;
+
+	if (!s->is_roomless) {
+		return;
+	}
+	ahead = read_ahead(s);
+	if (ahead > 0 && cn_stream_room(s) >= ahead / 8) {
+		s->is_roomless = false;
+		cn_list_remove(&s->starved_item);
+		cn_stream_tell(s, CN_TOLD_WRITABLE);
+	} else if (ahead < CN_LINK_AHEAD) {
+		starve(s);
 	}
 }
 
@@ -584,6 +630,7 @@ cn_stream_fill(struct cn_stream *s, size_t len, bool is_drained, uint64_t now)
 	uint64_t at;
 	size_t n;
 
+	s->link->now_us = now;
 	cn_ring_commit(&s->tx, len);
 	s->is_drained = is_drained;
 	if (len == 0) {
@@ -627,7 +674,7 @@ cn_stream_read_spans(struct cn_stream *s, struct cn_span *spans, size_t max)
 void
 cn_stream_consume(struct cn_stream *s, size_t len, uint64_t now)
 {
-	if (len == 0) {
+	if (len == 0 || s->state != CN_STREAM_LIVE) {
 		return;
 	}
 	cn_ring_drop(&s->rx, s->rx.start + len);
@@ -637,7 +684,9 @@ cn_stream_consume(struct cn_stream *s, size_t len, uint64_t now)
 bool
 cn_stream_at_end(const struct cn_stream *s)
 {
-	return s->is_fin_verified && s->rx.start == s->fin_length;
+	/* What is over gave its bytes up: their absence is no end of file. */
+	return s->state == CN_STREAM_LIVE && s->is_fin_verified &&
+	    s->rx.start == s->fin_length;
 }
 
 void
