@@ -39,23 +39,31 @@ on_deadline(uv_timer_t *timer)
 	cn_linkhost_touch(timer->data);
 }
 
-static int
-create_link(struct cn_linkhost *host, uint64_t now)
+/* What a link of this worker keeps, and so what its hellos announce. */
+static struct cn_link_config
+link_config(const struct cn_worker *worker)
 {
-	struct cn_worker *worker = host->worker;
 	const struct cn_config *config = worker->plan->config;
-	struct cn_link_config link = {
-		.is_dialler = host->is_dialler,
+
+	return (struct cn_link_config){
 		.slots = CN_LINK_SLOTS_MAX,
 		.credit_floor = CN_WORKER_CREDIT_FLOOR,
 		.window_max = (uint32_t)CN_MIN(
 		    config->limits.window_bytes, CN_LINK_WINDOW_MAX),
 		.streams_max = config->limits.streams_per_peer,
+		.lanes = worker->lanes,
 		.resume_window_us = config->resume_window_us,
 		.pool = worker->pool,
 		.codec = worker->codec,
 	};
+}
 
+static int
+create_link(struct cn_linkhost *host, uint64_t now)
+{
+	struct cn_link_config link = link_config(host->worker);
+
+	link.is_dialler = host->is_dialler;
 	return cn_link_create(&link, now, &host->link);
 }
 
@@ -385,17 +393,15 @@ cn_linkhost_turn(struct cn_linkhost *host)
 void
 cn_linkhost_hello(const struct cn_worker *worker, struct cn_hello *ret)
 {
+	struct cn_link_config config = link_config(worker);
+
 	memset(ret, 0, sizeof(*ret));
 	ret->version_min = ret->version_max = CN_WIRE_VERSION;
 	ret->status = CN_CLOSE_OK;
 	ret->features = CN_FEATURE_NONE;
 	memcpy(ret->boot_id, worker->shared->boot_id, CN_BOOT_ID_BYTES);
 	ret->workers = worker->shared->workers;
-	ret->credit_floor = CN_WORKER_CREDIT_FLOOR;
-	ret->lanes = worker->lanes;
-	ret->lane_window_log = CN_LANE_WINDOW_LOG_MAX;
-	ret->prefix_max = CN_BATCH_PREFIX_MAX;
-	ret->streams_max = worker->plan->config->limits.streams_per_peer;
+	cn_link_limits(&config, ret);
 	if (worker->is_draining) {
 		ret->flags |= CN_HELLO_DRAINING;
 	}

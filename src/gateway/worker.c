@@ -20,7 +20,6 @@
 /* What a decoding lane with the greatest window costs, about. */
 #define LANE_DECODER_BYTES (1280u * 1024u)
 #define LANES_MIN 4u
-#define LANES_MAX 64u
 /* Level of lanes: one for all scopes, see doc/DESIGN.md, "Codec". */
 #define LANE_LEVEL 3
 
@@ -297,7 +296,8 @@ make_memory(struct cn_worker *worker, uint64_t memory_bytes)
 		err = cn_counters_create(&worker->counters);
 	}
 	worker->lanes = (uint32_t)CN_MAX(LANES_MIN,
-	    CN_MIN(LANES_MAX, codec.contexts_bytes / 2 / LANE_DECODER_BYTES));
+	    CN_MIN(CN_LINK_LANES_MAX,
+		codec.contexts_bytes / 2 / LANE_DECODER_BYTES));
 	return err;
 }
 
