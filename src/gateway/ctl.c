@@ -1,19 +1,667 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/ctl.h"
 
+#include <assert.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
 #include "base/err.h"
+#include "base/log.h"
+#include "control/message.h"
+#include "gateway/daemon.h"
+#include "gateway/picture.h"
+#include "gateway/report.h"
+#include "net/listener.h"
+
+/* Text of the changes of a reload, and of a whole configuration. */
+#define CHANGES_MAX (256u * 1024u)
+#define YAML_MAX (CN_REPLY_MAX / 2)
+#define FOLDER_MODE 0750
+
+struct caller {
+	struct cn_list item;
+	struct cn_ctl *ctl; /* NULL once it hung up */
+	uv_pipe_t pipe;
+	uv_write_t write;
+	enum cn_access grant;
+	bool is_asking;  /* a request is being answered */
+	bool is_writing; /* its reply is on its way */
+	bool is_last;    /* close after this reply */
+	bool is_closed;
+	char line[CN_REQUEST_MAX];
+	size_t len;
+	struct cn_buf reply;
+};
+
+struct cn_ctl {
+	struct cn_daemon *daemon;     /* borrowed */
+	struct cn_listener *listener; /* owned */
+	struct cn_listener_watch *watch;
+	struct cn_access_rule rule;
+	struct cn_list callers;
+	unsigned callers_count;
+};
+
+static void next_request(struct caller *caller);
+
+/* ---- hanging up ---- */
+
+static void
+free_if_over(struct caller *caller)
+{
+	if (caller->is_closed && !caller->is_asking) {
+		cn_buf_fini(&caller->reply);
+		cn_free(caller);
+	}
+}
+
+static void
+on_closed(uv_handle_t *handle)
+{
+	struct caller *caller = handle->data;
+
+	caller->is_closed = true;
+	free_if_over(caller);
+}
+
+/* Its answer may still be asked of workers: that finds nobody then. */
+static void
+hang_up(struct caller *caller)
+{
+	if (caller->ctl == NULL) {
+		return;
+	}
+	cn_list_remove(&caller->item);
+	caller->ctl->callers_count--;
+	caller->ctl = NULL;
+	uv_close((uv_handle_t *)&caller->pipe, on_closed);
+}
+
+/* ---- replies ---- */
+
+static void
+on_written(uv_write_t *write, int status)
+{
+	struct caller *caller = write->data;
+
+	caller->is_writing = false;
+	if (caller->ctl == NULL) {
+		return;
+	}
+	cn_buf_clear(&caller->reply);
+	if (status != 0 || caller->is_last) {
+		hang_up(caller);
+		return;
+	}
+	next_request(caller);
+}
+
+/* The reply is made; err: it could not be. */
+static void
+finish(struct caller *caller, uint64_t id, int err)
+{
+	uv_buf_t bytes;
+
+	caller->is_asking = false;
+	if (caller->ctl == NULL) {
+		free_if_over(caller);
+		return;
+	}
+	if (err != CN_OK) {
+		cn_counter_add(caller->ctl->daemon->counters,
+		    CN_COUNTER_CONTROL_ERRORS, 1);
+		err = cn_reply_error(&caller->reply, id, CN_REPLY_INTERNAL,
+		    NULL, "%s", cn_err_text(err));
+	}
+	if (err != CN_OK) {
+		hang_up(caller);
+		return;
+	}
+	bytes = uv_buf_init(
+	    (char *)caller->reply.data, (unsigned)caller->reply.len);
+	caller->write.data = caller;
+	caller->is_writing = true;
+	if (uv_write(&caller->write, (uv_stream_t *)&caller->pipe, &bytes, 1,
+		on_written) != 0) {
+		caller->is_writing = false;
+		hang_up(caller);
+	}
+}
+
+/* ---- questions for workers ---- */
+
+struct question {
+	struct caller *caller;    /* waits for it */
+	struct cn_daemon *daemon; /* borrowed */
+	struct cn_request request;
+	uint32_t waiting; /* workers that have not answered */
+	struct cn_report *reports;
+	struct part *parts;
+};
+
+struct part {
+	struct cn_task task;
+	struct question *question;
+	uint32_t worker;
+};
+
+static void
+free_question(struct question *question)
+{
+	for (uint32_t i = 0; i < question->daemon->shared.workers; i++) {
+		cn_report_clear(&question->reports[i]);
+	}
+	cn_free(question->reports);
+	cn_free(question->parts);
+	cn_free(question);
+}
+
+static int
+reply_status(struct question *question, struct cn_buf *out)
+{
+	struct cn_snap_status status;
+	int err = cn_picture_status(question->daemon, question->reports,
+	    question->daemon->shared.workers, &status);
+
+	if (err == CN_OK) {
+		err = cn_reply_status(out, question->request.id, &status);
+	}
+	cn_snap_status_clear(&status);
+	return err;
+}
+
+static int
+reply_peers(struct question *question, struct cn_buf *out)
+{
+	struct cn_snap_peers peers;
+	int err = cn_picture_peers(question->daemon, question->reports,
+	    question->daemon->shared.workers, &peers);
+
+	if (err == CN_OK) {
+		err = cn_reply_peers(out, question->request.id, &peers);
+	}
+	cn_snap_peers_clear(&peers);
+	return err;
+}
+
+static int
+reply_services(struct question *question, struct cn_buf *out)
+{
+	struct cn_snap_services services;
+	int err = cn_picture_services(question->daemon, question->reports,
+	    question->daemon->shared.workers, &services);
+
+	if (err == CN_OK) {
+		err = cn_reply_services(out, question->request.id, &services);
+	}
+	cn_snap_services_clear(&services);
+	return err;
+}
+
+static int
+reply_streams(struct question *question, struct cn_buf *out)
+{
+	struct cn_snap_streams streams;
+	uint64_t next;
+	int err = cn_picture_streams(question->daemon, question->reports,
+	    question->daemon->shared.workers, question->request.limit, &streams,
+	    &next);
+
+	if (err == CN_OK) {
+		err =
+		    cn_reply_streams(out, question->request.id, &streams, next);
+	}
+	cn_snap_streams_clear(&streams);
+	return err;
+}
+
+/* About one stream, which one worker has, or none. */
+static int
+reply_stream(struct question *question, struct cn_buf *out)
+{
+	const struct cn_request *request = &question->request;
+
+	for (uint32_t i = 0; i < question->daemon->shared.workers; i++) {
+		if (!question->reports[i].is_found) {
+			continue;
+		}
+		return request->command == CN_COMMAND_STREAM_KILL
+		    ? cn_reply_done(out, request->id)
+		    : cn_reply_stream(
+			  out, request->id, question->reports[i].streams);
+	}
+	return cn_reply_error(out, request->id, CN_REPLY_NOT_FOUND, NULL,
+	    "no stream %llu", (unsigned long long)request->stream);
+}
+
+static int
+compose(struct question *question, struct cn_buf *out)
+{
+	for (uint32_t i = 0; i < question->daemon->shared.workers; i++) {
+		if (question->reports[i].err != CN_OK) {
+			return question->reports[i].err;
+		}
+	}
+	switch (question->request.command) {
+	case CN_COMMAND_STATUS:
+		return reply_status(question, out);
+	case CN_COMMAND_PEERS:
+		return reply_peers(question, out);
+	case CN_COMMAND_SERVICES:
+		return reply_services(question, out);
+	case CN_COMMAND_STREAMS:
+		return reply_streams(question, out);
+	case CN_COMMAND_STREAM_SHOW:
+	case CN_COMMAND_STREAM_KILL:
+		return reply_stream(question, out);
+	case CN_COMMAND_NONE:
+	case CN_COMMAND_VERSION:
+	case CN_COMMAND_CONFIG:
+	case CN_COMMAND_RELOAD:
+	case CN_COMMAND_MAX:
+		break;
+	}
+	return CN_EINVAL;
+}
+
+/* One more worker has answered, or will not any more. */
+static void
+answered(struct question *question)
+{
+	struct caller *caller = question->caller;
+	uint64_t id = question->request.id;
+	int err;
+
+	assert(question->waiting > 0);
+	question->waiting--;
+	if (question->waiting > 0) {
+		return;
+	}
+	err = compose(question, &caller->reply);
+	free_question(question);
+	finish(caller, id, err);
+}
+
+static void
+on_answer(struct cn_task *task, void *owner CN_UNUSED)
+{
+	answered(CN_CONTAINER_OF(task, struct part, task)->question);
+}
+
+static void
+drop_answer(struct cn_task *task)
+{
+	answered(CN_CONTAINER_OF(task, struct part, task)->question);
+}
+
+/* Send the part home; from any thread. */
+static void
+send_home(struct part *part)
+{
+	part->task.run = on_answer;
+	part->task.drop = drop_answer;
+	cn_mailbox_post(&part->question->daemon->mailbox, &part->task);
+}
+
+/* The worker is gone. */
+static void
+drop_part(struct cn_task *task)
+{
+	struct part *part = CN_CONTAINER_OF(task, struct part, task);
+
+	part->question->reports[part->worker].err = CN_ECLOSED;
+	send_home(part);
+}
+
+/* In the worker. */
+static void
+ask_worker(struct cn_task *task, void *owner)
+{
+	struct part *part = CN_CONTAINER_OF(task, struct part, task);
+	struct question *question = part->question;
+	const struct cn_request *request = &question->request;
+	struct cn_report *report = &question->reports[part->worker];
+	struct cn_worker *worker = owner;
+
+	switch (request->command) {
+	case CN_COMMAND_STREAMS:
+		cn_report_streams(
+		    worker, request->cursor, request->limit, report);
+		break;
+	case CN_COMMAND_STREAM_SHOW:
+		cn_report_stream(worker, request->stream, report);
+		break;
+	case CN_COMMAND_STREAM_KILL:
+		cn_report_kill(worker, request->stream, report);
+		break;
+	case CN_COMMAND_STATUS:
+	case CN_COMMAND_PEERS:
+	case CN_COMMAND_SERVICES:
+	case CN_COMMAND_NONE:
+	case CN_COMMAND_VERSION:
+	case CN_COMMAND_CONFIG:
+	case CN_COMMAND_RELOAD:
+	case CN_COMMAND_MAX:
+		cn_report_status(worker, report);
+		break;
+	}
+	send_home(part);
+}
+
+/* Ask every worker; the reply follows. */
+static int
+ask(struct caller *caller, const struct cn_request *request)
+{
+	struct cn_daemon *daemon = caller->ctl->daemon;
+	uint32_t workers = daemon->shared.workers;
+	struct question *question = cn_calloc(1, sizeof(*question));
+
+	if (question == NULL) {
+		return CN_ENOMEM;
+	}
+	question->daemon = daemon;
+	question->caller = caller;
+	question->request = *request;
+	question->waiting = workers;
+	question->reports = cn_calloc(workers, sizeof(*question->reports));
+	question->parts = cn_calloc(workers, sizeof(*question->parts));
+	if (question->reports == NULL || question->parts == NULL) {
+		cn_free(question->reports);
+		cn_free(question->parts);
+		cn_free(question);
+		return CN_ENOMEM;
+	}
+	for (uint32_t i = 0; i < workers; i++) {
+		struct part *part = &question->parts[i];
+
+		part->question = question;
+		part->worker = i;
+		part->task.run = ask_worker;
+		part->task.drop = drop_part;
+		cn_worker_post(daemon->shared.worker[i], &part->task);
+	}
+	return CN_OK;
+}
+
+/* ---- questions for the daemon itself ---- */
+
+static int
+reply_config(struct cn_daemon *daemon, uint64_t id, struct cn_buf *out)
+{
+	struct cn_buf yaml;
+	int err;
+
+	cn_buf_init(&yaml, YAML_MAX);
+	err = cn_config_dump(daemon->plan->config, &yaml);
+	if (err == CN_OK) {
+		err = cn_reply_config(out, id, daemon->options->config,
+		    (const char *)yaml.data, yaml.len);
+	}
+	cn_buf_fini(&yaml);
+	return err;
+}
+
+static int
+reply_reload(struct cn_daemon *daemon, uint64_t id, struct cn_buf *out)
+{
+	struct cn_diag_list diags;
+	struct cn_buf changes;
+	int err;
+
+	cn_diag_init(&diags);
+	cn_buf_init(&changes, CHANGES_MAX);
+	err = cn_daemon_reload(daemon, &diags, &changes);
+	if (err == CN_OK) {
+		err = cn_buf_append(&changes, "", 1);
+	}
+	if (err == CN_OK) {
+		err = cn_reply_reload(
+		    out, id, (const char *)changes.data, &diags);
+	} else if (err == CN_ECONFIG) {
+		err = cn_reply_error(out, id, CN_REPLY_CONFIG, &diags,
+		    "the configuration has errors; the one in force is "
+		    "unchanged");
+	} else if (err == CN_EBUSY) {
+		err = cn_reply_error(
+		    out, id, CN_REPLY_BUSY, NULL, "the gateway goes down");
+	}
+	cn_buf_fini(&changes);
+	cn_diag_fini(&diags);
+	return err;
+}
+
+/* Returns CN_EAGAIN when the reply follows later. */
+static int
+serve(struct caller *caller, const struct cn_request *request)
+{
+	struct cn_daemon *daemon = caller->ctl->daemon;
+	int err;
+
+	switch (request->command) {
+	case CN_COMMAND_VERSION:
+		return cn_reply_version(&caller->reply, request->id);
+	case CN_COMMAND_CONFIG:
+		return reply_config(daemon, request->id, &caller->reply);
+	case CN_COMMAND_RELOAD:
+		return reply_reload(daemon, request->id, &caller->reply);
+	case CN_COMMAND_STATUS:
+	case CN_COMMAND_STREAMS:
+	case CN_COMMAND_STREAM_SHOW:
+	case CN_COMMAND_STREAM_KILL:
+	case CN_COMMAND_PEERS:
+	case CN_COMMAND_SERVICES:
+		err = ask(caller, request);
+		return err == CN_OK ? CN_EAGAIN : err;
+	case CN_COMMAND_NONE:
+	case CN_COMMAND_MAX:
+		break;
+	}
+	return CN_EINVAL;
+}
+
+/* ---- requests ---- */
+
+static void
+on_line(struct caller *caller, const char *line, size_t len)
+{
+	struct cn_daemon *daemon = caller->ctl->daemon;
+	struct cn_request request = { 0 };
+	int err;
+
+	caller->is_asking = true;
+	cn_counter_add(daemon->counters, CN_COUNTER_CONTROL_REQUESTS, 1);
+	err = cn_request_decode(line, len, &request);
+	if (err != CN_OK) {
+		cn_counter_add(daemon->counters, CN_COUNTER_CONTROL_ERRORS, 1);
+		err = cn_reply_refused(&caller->reply, &request);
+	} else if (caller->grant < cn_request_access(&request)) {
+		cn_counter_add(daemon->counters, CN_COUNTER_CONTROL_ERRORS, 1);
+		err = cn_reply_error(&caller->reply, request.id,
+		    CN_REPLY_NOT_ALLOWED, NULL,
+		    "this needs root, the gateway's user or a member of "
+		    "the group %s",
+		    CN_ACCESS_CHANGE_GROUP);
+	} else {
+		err = serve(caller, &request);
+	}
+	if (err != CN_EAGAIN) {
+		finish(caller, request.id, err);
+	}
+}
+
+static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *ret);
+static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
+
+/* The next whole line; without one, more is read. */
+static void
+next_request(struct caller *caller)
+{
+	char line[CN_REQUEST_MAX];
+	char *end = memchr(caller->line, '\n', caller->len);
+	size_t len;
+
+	assert(!caller->is_asking && !caller->is_writing);
+	(void)uv_read_stop((uv_stream_t *)&caller->pipe);
+	if (end != NULL) {
+		len = (size_t)(end - caller->line);
+		memcpy(line, caller->line, len);
+		caller->len -= len + 1;
+		memmove(caller->line, end + 1, caller->len);
+		on_line(caller, line, len);
+	} else if (caller->len == sizeof(caller->line)) {
+		caller->is_last = caller->is_asking = true;
+		finish(caller, 0,
+		    cn_reply_error(&caller->reply, 0, CN_REPLY_TOO_LONG, NULL,
+			"a request has at most %u bytes", CN_REQUEST_MAX));
+	} else if (uv_read_start(
+		       (uv_stream_t *)&caller->pipe, on_room, on_read) != 0) {
+		hang_up(caller);
+	}
+}
+
+/* There is room always: a full line is answered, not read on. */
+static void
+on_room(uv_handle_t *handle, size_t suggested CN_UNUSED, uv_buf_t *ret)
+{
+	struct caller *caller = handle->data;
+
+	*ret = uv_buf_init(caller->line + caller->len,
+	    (unsigned)(sizeof(caller->line) - caller->len));
+}
+
+static void
+on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf CN_UNUSED)
+{
+	struct caller *caller = stream->data;
+
+	if (n < 0) {
+		hang_up(caller);
+	} else if (n > 0) {
+		caller->len += (size_t)n;
+		next_request(caller);
+	}
+}
+
+/* ---- callers ---- */
+
+static enum cn_access
+grant_of(const struct cn_ctl *ctl, int fd)
+{
+	struct cn_access_caller *who = cn_alloc(sizeof(*who));
+	enum cn_access grant = CN_ACCESS_NONE;
+
+	if (who != NULL && cn_access_caller_of(fd, who) == CN_OK) {
+		grant = cn_access_grant(&ctl->rule, who);
+	}
+	cn_free(who);
+	return grant;
+}
+
+static void
+on_accept(void *owner, const struct cn_listener_accepted *accepted)
+{
+	struct cn_ctl *ctl = owner;
+	struct caller *caller = NULL;
+	enum cn_access grant = grant_of(ctl, accepted->fd);
+
+	if (grant != CN_ACCESS_NONE &&
+	    ctl->callers_count < CN_CONTROL_CALLERS_MAX) {
+		caller = cn_calloc(1, sizeof(*caller));
+	}
+	if (caller == NULL) {
+		(void)close(accepted->fd);
+		return;
+	}
+	caller->ctl = ctl;
+	caller->grant = grant;
+	cn_buf_init(&caller->reply, CN_REPLY_MAX);
+	cn_list_init(&caller->item);
+	cn_list_append(&ctl->callers, &caller->item);
+	ctl->callers_count++;
+	(void)uv_pipe_init(&ctl->daemon->loop, &caller->pipe, 0);
+	caller->pipe.data = caller;
+	if (uv_pipe_open(&caller->pipe, accepted->fd) != 0) {
+		(void)close(accepted->fd);
+		hang_up(caller);
+	} else if (uv_read_start(
+		       (uv_stream_t *)&caller->pipe, on_room, on_read) != 0) {
+		hang_up(caller);
+	}
+}
+
+/* ---- life ---- */
+
+/* The folder of the socket, one level, if it is missing. */
+static void
+make_folder(const char *path)
+{
+	char folder[CN_ADDR_PATH_MAX + 1];
+	char *slash;
+
+	cn_snap_text(folder, sizeof(folder), path);
+	slash = strrchr(folder, '/');
+	if (slash != NULL && slash != folder) {
+		*slash = '\0';
+		/* Its failure shows when the socket is bound. */
+		(void)mkdir(folder, FOLDER_MODE);
+	}
+}
 
 int
 cn_ctl_open(struct cn_daemon *daemon, const char *path, struct cn_ctl **ret)
 {
-	(void)daemon;
-	(void)path;
-	*ret = NULL;
+	struct cn_listener_options options = { .is_reserved = true };
+	struct cn_addr addr = { .kind = CN_ADDR_UNIX };
+	struct cn_ctl *ctl = cn_calloc(1, sizeof(*ctl));
+	int err;
+
+	if (ctl == NULL) {
+		return CN_ENOMEM;
+	}
+	ctl->daemon = daemon;
+	cn_list_init(&ctl->callers);
+	cn_access_rule_init(&ctl->rule);
+	make_folder(path);
+	err = strlen(path) > CN_ADDR_PATH_MAX ? CN_ENAMETOOLONG : CN_OK;
+	if (err == CN_OK) {
+		cn_snap_text(addr.name, sizeof(addr.name), path);
+		err = cn_listener_open(&addr, &options, &ctl->listener);
+	}
+	if (err == CN_OK) {
+		if (ctl->rule.has_read_group &&
+		    chown(path, (uid_t)-1, ctl->rule.read_group) != 0) {
+			CN_LOG(CN_LOG_WARN, "control-group", "path=%s",
+			    CN_LOG_STR(path));
+		}
+		err = cn_listener_watch(
+		    ctl->listener, &daemon->loop, on_accept, ctl, &ctl->watch);
+	}
+	if (err != CN_OK) {
+		CN_LOG(CN_LOG_ERROR, "control-failed", "path=%s error=%s",
+		    CN_LOG_STR(path), CN_LOG_STR(cn_err_text(err)));
+		cn_ctl_close(&ctl);
+		return err;
+	}
+	*ret = ctl;
 	return CN_OK;
 }
 
 void
 cn_ctl_close(struct cn_ctl **cp)
 {
+	struct cn_ctl *ctl = *cp;
+	struct cn_list *item;
+
 	*cp = NULL;
+	if (ctl == NULL) {
+		return;
+	}
+	while ((item = cn_list_first(&ctl->callers)) != NULL) {
+		hang_up(CN_LIST_ENTRY(item, struct caller, item));
+	}
+	cn_listener_unwatch(&ctl->watch);
+	cn_listener_close(&ctl->listener, false);
+	cn_free(ctl);
 }

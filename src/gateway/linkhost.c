@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "gateway/report.h"
 #include "gateway/session.h"
 
 /* ---- life ---- */
@@ -77,7 +78,8 @@ init_slots(struct cn_linkhost *host)
 
 		slot->host = host;
 		slot->index = i;
-		slot->log_limit.interval_us = 1000000u;
+		slot->up_limit.interval_us = 1000000u;
+		slot->lost_limit.interval_us = 1000000u;
 		(void)uv_timer_init(loop, &slot->timer);
 		slot->timer.data = slot;
 		host->handles++;
@@ -143,6 +145,30 @@ drain_events(struct cn_linkhost *host)
 	}
 }
 
+/* The sums of a peer and of the worker outlive the link. */
+static void
+account(struct cn_linkhost *host)
+{
+	uint64_t counts[CN_COUNTER_COUNT] = { 0 };
+	struct cn_snap_bytes sent, received;
+	struct cn_link_stats stats;
+
+	cn_link_stats(host->link, &stats);
+	cn_tally_snap(&stats.sent, &sent);
+	cn_tally_snap(&stats.received, &received);
+	sent.wan = received.wan = 0;
+	for (uint32_t i = 0; i < CN_LINK_SLOTS_MAX; i++) {
+		sent.wan += host->slot[i].wan_out;
+		received.wan += host->slot[i].wan_in;
+	}
+	cn_registry_account(host->worker->shared->registry, host->peer, &sent,
+	    &received, stats.resumes);
+	cn_report_count(host->link, counts);
+	for (enum cn_counter c = 0; c < CN_COUNTER_COUNT; c++) {
+		cn_counter_add(host->worker->counters, c, counts[c]);
+	}
+}
+
 void
 cn_linkhost_end(
     struct cn_linkhost *host, enum cn_reset reason, enum cn_close code)
@@ -169,6 +195,7 @@ cn_linkhost_end(
 	}
 	drain_events(host);
 	cn_session_forget(host);
+	account(host);
 	cn_link_free(&host->link);
 	cn_registry_remove(worker->shared->registry, &host->entry, now);
 	cn_list_remove(&host->touched);

@@ -59,7 +59,7 @@ struct cn_linkhost_slot {
 	/* Of the carriers that it had. */
 	uint64_t wan_in, wan_out;
 	char error[CN_TEXT_MAX + 1];
-	struct cn_log_limit log_limit;
+	struct cn_log_limit up_limit, lost_limit;
 };
 
 struct cn_linkhost {

@@ -110,7 +110,7 @@ cn_linkhost_live(struct cn_linkhost_slot *slot, const struct cn_hello *peer)
 	if (is_resume) {
 		cn_counter_add(worker->counters, CN_COUNTER_CARRIER_RESUMES, 1);
 	}
-	if (!cn_log_limited(&slot->log_limit, now)) {
+	if (!cn_log_limited(&slot->up_limit, now)) {
 		CN_LOG(CN_LOG_INFO, "carrier-up",
 		    "peer=%s slot=%u generation=%llu dialled=%s worker=%u",
 		    host->name, slot->index,
@@ -179,7 +179,7 @@ dial_failed(struct cn_linkhost_slot *slot, bool is_refused, const char *why)
 	(void)snprintf(slot->error, sizeof(slot->error), "%s", why);
 	cn_registry_set_error(
 	    host->worker->shared->registry, host->peer, slot->error);
-	if (!cn_log_limited(&slot->log_limit, now)) {
+	if (!cn_log_limited(&slot->lost_limit, now)) {
 		CN_LOG(CN_LOG_WARN, "carrier-failed",
 		    "peer=%s slot=%u error=%s", host->name, slot->index,
 		    CN_LOG_STR(slot->error));
@@ -223,7 +223,7 @@ cn_linkhost_lost(struct cn_linkhost_slot *slot, int why, const char *detail)
 
 	assert(slot->is_live && slot->carrier != NULL);
 	cn_counter_add(host->worker->counters, CN_COUNTER_CARRIER_LOSSES, 1);
-	if (!cn_log_limited(&slot->log_limit, now)) {
+	if (!cn_log_limited(&slot->lost_limit, now)) {
 		CN_LOG(CN_LOG_INFO, "carrier-lost",
 		    "peer=%s slot=%u error=%s detail=%s", host->name,
 		    slot->index, CN_LOG_STR(cn_err_text(why)),

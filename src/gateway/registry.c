@@ -22,6 +22,8 @@ struct peer {
 	uint64_t dial_us; /* no dial before */
 	struct cn_list links;
 	uint32_t outgoing, incoming;
+	struct cn_snap_bytes sent, received; /* of links that ended */
+	uint64_t resumes;
 	char gateway[CN_NAME_MAX + 1];
 	char error[CN_TEXT_MAX + 1];
 };
@@ -568,6 +570,23 @@ cn_registry_set_error(struct cn_registry *registry,
 	uv_mutex_unlock(&registry->lock);
 }
 
+void
+cn_registry_account(struct cn_registry *registry,
+    const uint8_t identity[CN_IDENTITY_BYTES], const struct cn_snap_bytes *sent,
+    const struct cn_snap_bytes *received, uint64_t resumes)
+{
+	struct peer *peer;
+
+	uv_mutex_lock(&registry->lock);
+	peer = find(registry, identity);
+	if (peer != NULL) {
+		cn_snap_bytes_add(&peer->sent, sent);
+		cn_snap_bytes_add(&peer->received, received);
+		peer->resumes += resumes;
+	}
+	uv_mutex_unlock(&registry->lock);
+}
+
 bool
 cn_registry_peer_info(struct cn_registry *registry,
     const uint8_t identity[CN_IDENTITY_BYTES],
@@ -583,6 +602,9 @@ cn_registry_peer_info(struct cn_registry *registry,
 		memcpy(ret->gateway, peer->gateway, sizeof(ret->gateway));
 		memcpy(ret->error, peer->error, sizeof(ret->error));
 		ret->workers = peer->workers;
+		ret->sent = peer->sent;
+		ret->received = peer->received;
+		ret->resumes = peer->resumes;
 		CN_LIST_EACH(&peer->links, item)
 		{
 			ret->links++;

@@ -126,8 +126,15 @@ int cn_registry_pick(struct cn_registry *registry,
 void cn_registry_set_error(struct cn_registry *registry,
     const uint8_t peer[CN_IDENTITY_BYTES], const char *text);
 
+/* What a link moved before it ended; a peer's sums live longer. */
+void cn_registry_account(struct cn_registry *registry,
+    const uint8_t peer[CN_IDENTITY_BYTES], const struct cn_snap_bytes *sent,
+    const struct cn_snap_bytes *received, uint64_t resumes);
+
 struct cn_registry_peer_info {
-	char gateway[CN_NAME_MAX + 1]; /* its own name; "" */
+	struct cn_snap_bytes sent, received; /* of links that ended */
+	uint64_t resumes;                    /* likewise */
+	char gateway[CN_NAME_MAX + 1];       /* its own name; "" */
 	char error[CN_TEXT_MAX + 1];
 	uint32_t workers; /* of the peer; 0: unknown */
 	uint32_t links, links_up;

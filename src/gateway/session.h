@@ -38,8 +38,9 @@ struct cn_session {
 	struct cn_tally *tally; /* counted */
 	char *client;           /* owned; text */
 	uint64_t born_us;
-	bool is_ours;     /* opened by a service here */
-	bool was_through; /* both ends were connected */
+	uint64_t touched_us; /* when bytes last moved, about */
+	bool is_ours;        /* opened by a service here */
+	bool was_through;    /* both ends were connected */
 	/* Of the whole stream, once it is over. */
 	uint64_t lan_sent, wan_sent, lan_received, wan_received;
 };
