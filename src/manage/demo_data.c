@@ -64,9 +64,12 @@ append_folder(struct cn_demo_data *data, size_t limit, const char *folder)
 	if (tree == NULL) {
 		return;
 	}
-	while (data->len < limit && (entry = fts_read(tree)) != NULL) {
-		if (entry->fts_info == FTS_F && entry->fts_statp != NULL &&
-		    entry->fts_statp->st_size > 0 &&
+	/* To the end even when full: closing half-way leaks in glibc. */
+	while ((entry = fts_read(tree)) != NULL) {
+		if (data->len >= limit) {
+			(void)fts_set(tree, entry, FTS_SKIP);
+		} else if (entry->fts_info == FTS_F &&
+		    entry->fts_statp != NULL && entry->fts_statp->st_size > 0 &&
 		    entry->fts_statp->st_size <= (off_t)FILE_MAX) {
 			append_file(data, limit, entry->fts_accpath);
 		}
