@@ -45,6 +45,33 @@ print_verbs(const char *group)
 	}
 }
 
+/* Text inside single quotes of zsh and fish, with what zsh's specs mean. */
+static void
+print_quoted(const char *text, const char *escaped)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '\'') {
+			(void)fputs("'\\''", stdout);
+			continue;
+		}
+		if (strchr(escaped, *text) != NULL) {
+			(void)putchar('\\');
+		}
+		(void)putchar(*text);
+	}
+}
+
+/* What to say of a group: its verbs, or the summary of its one command. */
+static void
+print_about(const struct cn_cli_command *row, const char *escaped)
+{
+	if (row->verb != NULL) {
+		print_verbs(row->group);
+	} else {
+		print_quoted(row->summary, escaped);
+	}
+}
+
 static void
 print_options(const struct cn_cli_command *row)
 {
@@ -151,22 +178,6 @@ print_bash(void)
 	       "complete -o filenames -F _compressnet compressnet\n");
 }
 
-/* Text inside single quotes of zsh and fish, with what zsh's specs mean. */
-static void
-print_quoted(const char *text, const char *escaped)
-{
-	for (; *text != '\0'; text++) {
-		if (*text == '\'') {
-			(void)fputs("'\\''", stdout);
-			continue;
-		}
-		if (strchr(escaped, *text) != NULL) {
-			(void)putchar('\\');
-		}
-		(void)putchar(*text);
-	}
-}
-
 static void
 print_zsh_options(const struct cn_cli_command *row)
 {
@@ -220,7 +231,7 @@ print_zsh(void)
 	for (size_t i = 0; i < cn_cli_commands_count; i++) {
 		if (is_first(i)) {
 			printf("\t\t\t'%s:", cn_cli_commands[i].group);
-			print_quoted(cn_cli_commands[i].summary, ":\\");
+			print_about(&cn_cli_commands[i], ":\\");
 			printf("'\n");
 		}
 	}
@@ -301,7 +312,7 @@ print_fish(void)
 			printf("complete -c compressnet -n "
 			       "__fish_use_subcommand -a %s -d '",
 			    row->group);
-			print_quoted(row->summary, "\\");
+			print_about(row, "\\");
 			printf("'\n");
 		}
 		if (is_first(i) && row->verb != NULL) {

@@ -132,9 +132,9 @@ def test_completions_parse(cli, shell, tmp_path):
     script.write_text(cli("completion", shell).stdout)
     for words in commands(cli):
         assert all(word in script.read_text() for word in words)
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
-    subprocess.run([shell, "-n", str(script)], check=True, timeout=20)
+    # Only bash is on every Debian.
+    if shutil.which(shell) is not None:
+        subprocess.run([shell, "-n", str(script)], check=True, timeout=20)
 
 
 # ---- no gateway ----
