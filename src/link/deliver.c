@@ -250,7 +250,9 @@ grow_window(struct cn_stream *s, uint64_t now)
 {
 	struct cn_link *link = s->link;
 	struct cn_pool *pool = link->config.pool;
-	uint64_t rtt = link->slot[s->slot].rtt_us;
+	const struct cn_slot *slot = &link->slot[s->slot];
+	/* A proxy on the way may shorten what the socket measures. */
+	uint64_t rtt = CN_MAX(slot->rtt_us, slot->ping_rtt_us);
 	uint64_t to = s->window * (s->window < GROW_FAST ? 4 : 2);
 	uint64_t total = cn_pool_limit(pool) / 2;
 	uint64_t promised = cn_pool_promised(pool);

@@ -475,9 +475,7 @@ take_frame(struct cn_link *link, struct cn_slot *slot, const struct cn_frame *f,
 		if (slot->ping_us != 0 && f->u.pong.token == slot->ping_us) {
 			slot->ping_us = 0;
 			link->stats.rtt_us = now - f->u.pong.token;
-			if (slot->rtt_us == 0) {
-				slot->rtt_us = link->stats.rtt_us;
-			}
+			slot->ping_rtt_us = link->stats.rtt_us;
 		}
 		return CN_OK;
 	case CN_FRAME_CLOSE:

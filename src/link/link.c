@@ -194,7 +194,7 @@ cn_link_attach(struct cn_link *link, uint32_t number, uint64_t generation,
 	slot->bulk_hold_us = UINT64_MAX;
 	slot->hold_us = slot->pause_us = slot->lanes_pause_us = 0;
 	slot->is_hold_over = false;
-	slot->rate_bps = slot->rtt_us = 0;
+	slot->rate_bps = slot->rtt_us = slot->ping_rtt_us = 0;
 	slot->is_busy = false;
 	slot->received_blocks = slot->settled_blocks = 0;
 	slot->was_lane = false;

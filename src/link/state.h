@@ -266,7 +266,8 @@ struct cn_slot {
 	size_t reply_first, reply_count, reply_cap;
 	struct cn_sent sent;
 	struct cn_policy policy;
-	uint64_t rate_bps, rtt_us;
+	uint64_t rate_bps, rtt_us; /* as the owner measured */
+	uint64_t ping_rtt_us;      /* as the last PING did; 0: unknown */
 	bool is_busy;
 	bool is_ping_due, is_pong_due, is_drain_due;
 	bool was_lane;     /* the last fragment was a lane block */

@@ -7,6 +7,10 @@
 #include "base/alloc.h"
 #include "base/err.h"
 
+/* Greatest first window, and its share of what is left for first windows. */
+#define FIRST_WINDOW_MAX (128u * 1024u)
+#define FIRST_WINDOW_SHARE 128u
+
 /* ---- birth and death ---- */
 
 struct cn_stream *
@@ -15,36 +19,54 @@ cn_stream_find(const struct cn_link *link, uint64_t id)
 	return cn_map_get(&link->streams, id);
 }
 
+/*
+ * What a stream may send from the start.  Beyond the floor the first streams
+ * get more, so that short transfers do not wait for their windows to grow,
+ * but only out of a quarter of what can be promised at all.
+ */
+static uint64_t
+first_window(const struct cn_link *link)
+{
+	uint64_t share = cn_pool_limit(link->config.pool) / 8;
+	uint64_t promised = cn_pool_promised(link->config.pool);
+	uint64_t window =
+	    promised < share ? (share - promised) / FIRST_WINDOW_SHARE : 0;
+
+	window = CN_MIN(window, (uint64_t)FIRST_WINDOW_MAX);
+	window = CN_MIN(window, (uint64_t)link->config.window_max);
+	return CN_MAX(window, (uint64_t)link->config.credit_floor);
+}
+
 struct cn_stream *
 cn_stream_new(struct cn_link *link, uint64_t id, bool is_ours, uint64_t now)
 {
-	uint32_t floor = link->config.credit_floor;
+	uint64_t window = first_window(link);
 	struct cn_pool *pool = link->config.pool;
 	struct cn_stream *s;
 
-	if (cn_pool_reserve(pool, floor) != CN_OK) {
+	if (cn_pool_reserve(pool, window) != CN_OK) {
 		return NULL;
 	}
 	if (cn_pool_charge(pool, sizeof(*s)) != CN_OK) {
-		cn_pool_unreserve(pool, floor);
+		cn_pool_unreserve(pool, window);
 		return NULL;
 	}
 	s = cn_calloc(1, sizeof(*s));
 	if (s == NULL || cn_map_put(&link->streams, id, s) != CN_OK) {
 		cn_free(s);
 		cn_pool_uncharge(pool, sizeof(*s));
-		cn_pool_unreserve(pool, floor);
+		cn_pool_unreserve(pool, window);
 		return NULL;
 	}
 	s->link = link;
 	s->id = id;
 	s->is_ours = is_ours;
 	s->is_held = true;
-	s->opened_us = now;
+	s->opened_us = s->grew_us = now;
 	s->ratio = 2.0;
 	s->credit = link->peer_credit_floor;
-	s->window = floor;
-	s->granted = floor;
+	s->window = window;
+	s->granted = window;
 	cn_ring_init(&s->tx, link->config.pool);
 	cn_ring_init(&s->rx, link->config.pool);
 	cn_digest_init(&s->tx_digest);
