@@ -348,7 +348,11 @@ sender_wrote(uv_write_t *request, int status)
 	}
 	sender->sent += sender->writing;
 	sender->writing = 0;
-	sender_go_on(sender);
+	/* A paced one waits for the pacer, or it would write byte by byte. */
+	if (sender->transfer->config.pace_us == 0 ||
+	    sender->sent == sender->len) {
+		sender_go_on(sender);
+	}
 }
 
 static void
