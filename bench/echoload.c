@@ -36,7 +36,8 @@ static const char usage_text[] =
     "  idle      --count N: that many connections, one round trip each,\n"
     "            then silence until the end of the input\n"
     "  storm     --streams N --seconds S [--bytes N] [--seed N]\n"
-    "            [--patience S]: all streams send and receive at once and\n"
+    "            [--patience S] [--ahead BYTES]: all streams send and receive "
+    "at once and\n"
     "            check each byte that comes back\n";
 
 void
@@ -144,11 +145,11 @@ static bool
 parse_options(int argc, char **argv, struct cn_load_options *options)
 {
 	static const char *const names[] = { "count", "size", "inflight", "gap",
-		"streams", "seconds", "bytes", "seed", "patience" };
+		"streams", "seconds", "bytes", "seed", "ahead", "patience" };
 	uint64_t *const values[] = { &options->count, &options->size,
 		&options->inflight, &options->gap_us, &options->streams,
 		&options->seconds, &options->bytes, &options->seed,
-		&options->patience_s };
+		&options->ahead, &options->patience_s };
 
 	if (argc < 3 || !parse_address(argv[2], &options->address)) {
 		return false;

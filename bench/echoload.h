@@ -35,6 +35,7 @@ struct cn_load_options {
 	uint64_t seconds;
 	uint64_t bytes; /* of each stream; 0: as many as fit in the time */
 	uint64_t seed;
+	uint64_t ahead;      /* most bytes under way in a stream; 0: any */
 	uint64_t patience_s; /* longest time without any progress */
 };
 

@@ -30,6 +30,7 @@ enum fate { LIVE, COMPLETE, RESET, EARLY, WRONG, FATES };
 struct stream {
 	int fd;
 	enum fate fate;
+	bool is_paused; /* see is_ahead() */
 	uint64_t number;
 	uint64_t sent;
 	uint64_t got;
@@ -74,6 +75,14 @@ has_more(const struct storm *storm, const struct stream *stream)
 	return !storm->is_over;
 }
 
+/* So much is under way that it waits for some of it to come back. */
+static bool
+is_ahead(const struct storm *storm, const struct stream *stream)
+{
+	return storm->options->ahead != 0 &&
+	    stream->sent - stream->got >= storm->options->ahead;
+}
+
 /* Returns false when the stream has ended. */
 static bool
 push(struct storm *storm, struct stream *stream)
@@ -81,9 +90,15 @@ push(struct storm *storm, struct stream *stream)
 	uint8_t data[CN_LOAD_PATTERN];
 
 	while (has_more(storm, stream)) {
-		size_t len = cn_load_pattern(
-		    storm->options->seed, stream->number, stream->sent, data);
+		size_t len;
 		ssize_t n;
+
+		if (is_ahead(storm, stream)) {
+			stream->is_paused = true;
+			break;
+		}
+		len = cn_load_pattern(
+		    storm->options->seed, stream->number, stream->sent, data);
 
 		if (storm->options->bytes != 0) {
 			len = (size_t)CN_MIN((uint64_t)len,
@@ -148,6 +163,10 @@ pull(struct storm *storm, struct stream *stream, uint64_t now)
 	if (!has_more(storm, stream) && stream->got == stream->sent) {
 		end(storm, stream, COMPLETE);
 		return false;
+	}
+	if (stream->is_paused && !is_ahead(storm, stream)) {
+		stream->is_paused = false;
+		watch(storm, stream, EPOLL_CTL_MOD, EPOLLIN | EPOLLOUT);
 	}
 	return true;
 }
@@ -225,9 +244,10 @@ cn_load_storm(const struct cn_load_options *options)
 {
 	struct storm storm = { .options = options };
 	struct epoll_event events[EVENTS_MAX];
-	uint64_t began = cn_clock_us(), now = began;
+	uint64_t began, now;
 
 	begin(&storm);
+	now = began = cn_clock_us();
 	while (storm.live > 0 &&
 	    now - storm.moved_us < options->patience_s * US_PER_S) {
 		int n = epoll_wait(storm.epoll, events, EVENTS_MAX, TURN_MS);

@@ -314,12 +314,15 @@ def row_cuts(bench):
              {"delay": "50ms", "cut_every": "1s", "rate": "100mbit",
               "queue": "256KiB"})):
         seen, stats = storm(bench, relay, streams=100, seconds=seconds,
-                            patience=60)
+                            patience=60, ahead=262144)
         still = 0 if seen["least_bytes"] > 0 else 1
         results.append(Result(
             name, f"100 busy streams, {what}, {seconds} s: not complete or "
             "without progress", not_complete(seen) + still, "streams", 0,
             {"seen": seen, "relay": stats}))
+        results.append(Result(
+            name + "-pause", f"the same, {what}: longest time that a stream "
+            "stood still", seen["longest_pause_us"] / 1e6, "s"))
     return results
 
 
