@@ -250,6 +250,8 @@ class Kit:
         self.count = 0
         self.gateways = []
         self.relays = []
+        # Other programs: with name, log() and close().
+        self.apps = []
         self.keys = {}
 
     def give(self, path):
@@ -373,11 +375,14 @@ class Kit:
                 gateway.process.poll() is not None]
 
     def logs(self):
-        return [(f"log of {gateway.name}", gateway.log()[-LOG_SHOWN:])
-                for gateway in self.gateways]
+        return [(f"log of {one.name}", one.log()[-LOG_SHOWN:])
+                for one in self.gateways + self.apps]
 
     def clear(self):
         """End what runs and forget it."""
+        for app in reversed(self.apps):
+            app.close()
+        self.apps = []
         for gateway in self.gateways:
             gateway.kill()
             shutil.rmtree(gateway.folder, ignore_errors=True)
