@@ -394,10 +394,48 @@ set_deadline(struct cn_linkhost *host, uint64_t now)
 	}
 }
 
+/* Its peer runs on as another process that knows nothing of it. */
+static bool
+is_outlived(const struct cn_linkhost *host)
+{
+	return host->was_up && host->down_us != 0 &&
+	    cn_registry_is_outlived(
+		host->worker->shared->registry, host->peer, host->peer_boot);
+}
+
+void
+cn_linkhost_sweep(
+    struct cn_worker *worker, const uint8_t peer[CN_IDENTITY_BYTES])
+{
+	struct cn_list *item;
+
+	CN_LIST_EACH(&worker->hosts, item)
+	{
+		struct cn_linkhost *host =
+		    CN_LIST_ENTRY(item, struct cn_linkhost, item);
+
+		if (cn_identity_equal(host->peer, peer) && is_outlived(host)) {
+			host->is_outlived = true;
+			cn_linkhost_touch(host);
+		}
+	}
+}
+
 void
 cn_linkhost_turn(struct cn_linkhost *host)
 {
+	struct cn_worker *worker = host->worker;
 	uint64_t now = cn_clock_us();
+
+	if (host->is_outlived && is_outlived(host)) {
+		CN_LOG(CN_LOG_WARN, "link-lost",
+		    "peer=%s reason=peer-restarted", host->name);
+		cn_counter_add(worker->counters, CN_COUNTER_LINKS_LOST, 1);
+		cn_linkhost_end(host, CN_RESET_LINK_LOST, CN_CLOSE_TIMEOUT);
+		cn_worker_make_links(worker->shared);
+		return;
+	}
+	host->is_outlived = false;
 
 	if (cn_link_deadline(host->link) <= now) {
 		cn_link_tick(host->link, now);

@@ -12,8 +12,9 @@
  *   slot, acceptor: EMPTY -> LIVE -> (lost) EMPTY
  *
  * The link ends when its window without carriers is over, when the peer
- * does not know it (any more), or when the peer is removed; its streams are
- * reset then, and on the dialler's side a new link takes its place.
+ * does not know it (any more), when it has no carrier and the peer is another
+ * process by now, or when the peer is removed; its streams are reset then,
+ * and on the dialler's side a new link takes its place.
  *
  * Life:       from cn_linkhost_create() until it frees itself, in a turn or
  *             in cn_linkhost_end(); handles follow in the loop.
@@ -74,7 +75,8 @@ struct cn_linkhost {
 	uint8_t peer_boot[CN_BOOT_ID_BYTES];
 	char name[CN_NAME_MAX + 1]; /* of the peer, from the plan */
 	bool is_dialler;
-	bool was_up; /* some carrier came up; the peer knows the link */
+	bool was_up;      /* some carrier came up; the peer knows the link */
+	bool is_outlived; /* its peer is another process now */
 	bool is_ended;
 	uint64_t born_us;
 	uint64_t down_us; /* since when no carrier is up; 0: one is */
@@ -117,6 +119,11 @@ enum cn_close cn_linkhost_accept(
 /* End the link: reset its streams, say why to the peer, free it. */
 void cn_linkhost_end(
     struct cn_linkhost *host, enum cn_reset reason, enum cn_close code);
+
+/* The peer came back as another process: its links that have no carrier are
+ * lost, whoever's. */
+void cn_linkhost_sweep(
+    struct cn_worker *worker, const uint8_t peer[CN_IDENTITY_BYTES]);
 
 /* The plan changed: number of carriers, name.  Each second: housekeeping. */
 void cn_linkhost_replan(struct cn_linkhost *host);

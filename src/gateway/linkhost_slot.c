@@ -105,7 +105,9 @@ cn_linkhost_live(struct cn_linkhost_slot *slot, const struct cn_hello *peer)
 	slot->error[0] = '\0';
 	host->was_up = true;
 	note_up(host, now);
-	cn_registry_up(worker->shared->registry, host->entry, peer);
+	if (cn_registry_up(worker->shared->registry, host->entry, peer)) {
+		cn_worker_sweep(worker->shared, host->peer);
+	}
 	cn_counter_add(worker->counters, CN_COUNTER_CARRIER_UPS, 1);
 	if (is_resume) {
 		cn_counter_add(worker->counters, CN_COUNTER_CARRIER_RESUMES, 1);

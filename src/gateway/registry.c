@@ -18,7 +18,9 @@ struct peer {
 	uint8_t identity[CN_IDENTITY_BYTES];
 	bool is_planned; /* in the plan now */
 	bool has_address;
-	uint32_t workers; /* of the peer; 0: unknown */
+	uint32_t workers;                  /* of the peer; 0: unknown */
+	uint8_t boot_id[CN_BOOT_ID_BYTES]; /* of the last hello */
+	bool has_boot_id;
 	uint64_t dial_us; /* no dial before */
 	struct cn_list links;
 	uint32_t outgoing, incoming;
@@ -420,11 +422,27 @@ cn_registry_missing(struct cn_registry *registry, uint64_t now)
 	return link;
 }
 
-void
+/* What a hello tells of its speaker; true: it is another process. */
+static bool
+note_hello(struct peer *peer, const struct cn_hello *hello)
+{
+	bool is_other = peer->has_boot_id &&
+	    memcmp(peer->boot_id, hello->boot_id, CN_BOOT_ID_BYTES) != 0;
+
+	memcpy(peer->boot_id, hello->boot_id, CN_BOOT_ID_BYTES);
+	peer->has_boot_id = true;
+	peer->workers = hello->workers;
+	(void)snprintf(peer->gateway, sizeof(peer->gateway), "%s", hello->name);
+	peer->error[0] = '\0';
+	return is_other;
+}
+
+bool
 cn_registry_up(struct cn_registry *registry, struct cn_registry_link *link,
     const struct cn_hello *hello)
 {
 	struct peer *peer;
+	bool is_other = false;
 
 	uv_mutex_lock(&registry->lock);
 	link->is_up = link->was_up = true;
@@ -433,12 +451,28 @@ cn_registry_up(struct cn_registry *registry, struct cn_registry_link *link,
 	}
 	peer = find(registry, link->peer);
 	if (peer != NULL) {
-		peer->workers = hello->workers;
-		(void)snprintf(
-		    peer->gateway, sizeof(peer->gateway), "%s", hello->name);
-		peer->error[0] = '\0';
+		is_other = note_hello(peer, hello);
 	}
 	uv_mutex_unlock(&registry->lock);
+	return is_other;
+}
+
+bool
+cn_registry_is_outlived(struct cn_registry *registry,
+    const uint8_t identity[CN_IDENTITY_BYTES],
+    const uint8_t boot_id[CN_BOOT_ID_BYTES])
+{
+	const struct peer *peer;
+	bool is_outlived = false;
+
+	uv_mutex_lock(&registry->lock);
+	peer = find(registry, identity);
+	if (peer != NULL && peer->has_boot_id) {
+		is_outlived =
+		    memcmp(peer->boot_id, boot_id, CN_BOOT_ID_BYTES) != 0;
+	}
+	uv_mutex_unlock(&registry->lock);
+	return is_outlived;
 }
 
 void

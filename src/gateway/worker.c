@@ -79,8 +79,9 @@ on_tick(uv_timer_t *timer)
 
 struct order {
 	struct cn_task task;
-	struct cn_plan *plan;           /* counted, or NULL */
-	struct cn_registry_link *entry; /* of a link to be made, or NULL */
+	struct cn_plan *plan;            /* counted, or NULL */
+	struct cn_registry_link *entry;  /* of a link to be made, or NULL */
+	uint8_t peer[CN_IDENTITY_BYTES]; /* to be swept */
 };
 
 static void
@@ -265,6 +266,30 @@ cn_worker_make_links(struct cn_worker_shared *shared)
 		}
 		order->entry = entry;
 		cn_worker_post(shared->worker[entry->worker], &order->task);
+	}
+}
+
+static void
+sweep(struct cn_task *task, void *owner)
+{
+	struct order *order = CN_CONTAINER_OF(task, struct order, task);
+
+	cn_linkhost_sweep(owner, order->peer);
+	drop_order(task);
+}
+
+void
+cn_worker_sweep(
+    struct cn_worker_shared *shared, const uint8_t peer[CN_IDENTITY_BYTES])
+{
+	for (uint32_t i = 0; i < shared->workers; i++) {
+		struct order *order = make_order(sweep);
+
+		if (order == NULL) {
+			return; /* their windows end them */
+		}
+		memcpy(order->peer, peer, CN_IDENTITY_BYTES);
+		cn_worker_post(shared->worker[i], &order->task);
 	}
 }
 

@@ -112,4 +112,8 @@ int cn_worker_stop(struct cn_worker *worker) CN_MUSTCHECK;
 /* Any thread: make the links that are missing, in their workers. */
 void cn_worker_make_links(struct cn_worker_shared *shared);
 
+/* Any thread: links to an earlier process of that peer are looked at. */
+void cn_worker_sweep(
+    struct cn_worker_shared *shared, const uint8_t peer[CN_IDENTITY_BYTES]);
+
 #endif /* CN_GATEWAY_WORKER_H */

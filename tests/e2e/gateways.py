@@ -82,6 +82,7 @@ class Gateway:
         self.log_file = os.path.join(self.folder, "log")
         self.process = None
         self.limits = []
+        self.environment = {}
         # A test that lets it end says so; any other end is a failure.
         self.may_end = False
         os.mkdir(self.folder, 0o755)
@@ -111,7 +112,8 @@ class Gateway:
             [self.kit.program("src/gateway/compressnetd"), "-c",
              self.config_file],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            cwd=self.folder, env=self.kit.environment(),
+            cwd=self.folder,
+            env={**self.kit.environment(), **self.environment},
             preexec_fn=self.kit.drop(self.limits))
         log.close()
         self.may_end = False

@@ -90,7 +90,7 @@ up(struct cn_registry *registry, struct cn_registry_link *link,
 	struct cn_hello hello = hello_of(0, 0, 0);
 
 	hello.workers = workers;
-	cn_registry_up(registry, link, &hello);
+	assert_false(cn_registry_up(registry, link, &hello));
 }
 
 static int
@@ -314,6 +314,29 @@ test_what_people_see(void **state)
 	assert_int_equal(cn_alloc_count(), 0);
 }
 
+static void
+test_a_peer_that_restarts(void **state)
+{
+	struct cn_registry *registry = make_registry(1);
+	struct cn_registry_link *link = cn_registry_missing(registry, NOW);
+	struct cn_hello hello = hello_of(HIGH, 1, 0);
+	uint8_t first[CN_BOOT_ID_BYTES] = { 1 };
+	uint8_t second[CN_BOOT_ID_BYTES] = { 2 };
+
+	(void)state;
+	/* Nothing was heard yet: nothing is known to be over. */
+	assert_false(cn_registry_is_outlived(registry, hello.identity, first));
+	memcpy(hello.boot_id, first, sizeof(first));
+	assert_false(cn_registry_up(registry, link, &hello));
+	assert_false(cn_registry_up(registry, link, &hello));
+	assert_false(cn_registry_is_outlived(registry, hello.identity, first));
+	memcpy(hello.boot_id, second, sizeof(second));
+	assert_true(cn_registry_up(registry, link, &hello));
+	assert_true(cn_registry_is_outlived(registry, hello.identity, first));
+	assert_false(cn_registry_is_outlived(registry, hello.identity, second));
+	cn_registry_free(&registry);
+}
+
 int
 main(void)
 {
@@ -323,6 +346,7 @@ main(void)
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_picks),
 		cmocka_unit_test(test_what_people_see),
+		cmocka_unit_test(test_a_peer_that_restarts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
