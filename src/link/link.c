@@ -262,6 +262,24 @@ cn_link_path(struct cn_link *link, uint32_t number, uint64_t rate_bps,
 	slot->is_busy = is_busy;
 }
 
+/* Something that the peer must answer is outstanding on the carrier. */
+static bool
+is_outstanding(const struct cn_slot *slot)
+{
+	return slot->ping_us != 0 ||
+	    slot->sent.first_block != slot->sent.next_block;
+}
+
+/* When the carrier is dead, if nothing is heard; UINT64_MAX: not waiting. */
+static uint64_t
+dead_at(const struct cn_slot *slot)
+{
+	if (!is_outstanding(slot)) {
+		return UINT64_MAX;
+	}
+	return CN_MAX(slot->heard_us, slot->asked_us) + CN_LINK_DEAD_US;
+}
+
 size_t
 cn_link_pull(struct cn_link *link, uint32_t number, uint8_t *out, size_t cap,
     uint64_t now)
@@ -271,6 +289,9 @@ cn_link_pull(struct cn_link *link, uint32_t number, uint8_t *out, size_t cap,
 
 	assert(number < link->config.slots && cap >= CN_FRAGMENT_MAX);
 	link->now_us = now;
+	if (slot->is_up && !is_outstanding(slot)) {
+		slot->asked_us = now; /* an answer is waited for from here on */
+	}
 	while (slot->is_up && cap - used >= PULL_LEAST) {
 		uint8_t *at = out + used;
 		size_t room = cap - used, n = 0;
@@ -320,14 +341,6 @@ cn_link_farewell(uint8_t *out, size_t cap, enum cn_close code, const char *text)
 
 /* ---- time ---- */
 
-/* Something that the peer must answer is outstanding on the carrier. */
-static bool
-is_outstanding(const struct cn_slot *slot)
-{
-	return slot->ping_us != 0 ||
-	    slot->sent.first_block != slot->sent.next_block;
-}
-
 static bool
 can_move(const struct cn_link *link)
 {
@@ -357,9 +370,7 @@ slot_deadline(const struct cn_link *link, const struct cn_slot *slot)
 	if (slot->hold_us != 0 && !slot->is_hold_over) {
 		at = CN_MIN(at, slot->hold_us);
 	}
-	if (is_outstanding(slot)) {
-		at = CN_MIN(at, slot->heard_us + CN_LINK_DEAD_US);
-	}
+	at = CN_MIN(at, dead_at(slot));
 	if (!cn_list_is_empty(&slot->lanes_used)) {
 		struct cn_lane *lane =
 		    CN_LIST_ENTRY(cn_list_first(&slot->lanes_used),
@@ -417,7 +428,7 @@ cn_link_deadline(const struct cn_link *link)
 static void
 tick_slot(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 {
-	if (is_outstanding(slot) && now >= slot->heard_us + CN_LINK_DEAD_US) {
+	if (now >= dead_at(slot)) {
 		cn_link_carrier_failed(link, slot, CN_CLOSE_TIMEOUT, now);
 		return;
 	}

@@ -305,7 +305,8 @@ struct cn_slot {
 	struct cn_ranges withheld; /* all of these */
 	bool is_block_ack_due;
 	uint64_t block_ack_us; /* when it must go; UINT64_MAX */
-	uint64_t heard_us;
+	uint64_t heard_us;     /* when anything last came */
+	uint64_t asked_us; /* since when an answer is outstanding, if one is */
 	/* The batch being received. */
 	struct {
 		struct cn_batch_head head;
