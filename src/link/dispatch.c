@@ -65,13 +65,43 @@ refuse(struct cn_slot *slot, uint64_t id, enum cn_reset reason)
 
 /* ---- frames ---- */
 
+/* What OPEN says in words; false without memory. */
+static bool
+copy_names(struct cn_stream *s, const struct cn_frame_open *open)
+{
+	struct cn_cursor c;
+	bool is_copied = true;
+
+	s->service = cn_calloc(1, open->service_len + 1);
+	if (s->service == NULL) {
+		return false;
+	}
+	memcpy(s->service, open->service, open->service_len);
+	cn_cursor_init(&c, open->options, open->options_len);
+	while (cn_cursor_remaining(&c) > 0) {
+		uint64_t type = cn_cursor_varint(&c);
+		size_t len = (size_t)cn_cursor_varint(&c);
+		const uint8_t *value = cn_cursor_bytes(&c, len);
+
+		if (type != CN_OPEN_CLIENT || value == NULL) {
+			continue;
+		}
+		s->client = cn_calloc(1, len + 1);
+		if (s->client == NULL) {
+			is_copied = false;
+			continue;
+		}
+		memcpy(s->client, value, len);
+	}
+	return is_copied;
+}
+
 static int
 take_open(struct cn_link *link, struct cn_slot *slot,
     const struct cn_frame_open *open, uint64_t now)
 {
 	struct cn_stream *s = cn_stream_find(link, open->stream);
 	uint32_t number = cn_slot_number(link, slot);
-	struct cn_cursor c;
 
 	if (is_our_id(link, open->stream)) {
 		return CN_EPROTO;
@@ -97,29 +127,12 @@ take_open(struct cn_link *link, struct cn_slot *slot,
 		link->theirs_tombs >= CN_LINK_TOMBS_MAX
 	    ? NULL
 	    : cn_stream_new(link, open->stream, false, now);
-	if (s != NULL) {
-		s->service = cn_calloc(1, open->service_len + 1);
-	}
-	if (s == NULL || s->service == NULL) {
+	if (s == NULL || !copy_names(s, open)) {
 		if (s != NULL) {
 			s->is_held = false;
 			cn_stream_destroy(s);
 		}
 		return refuse(slot, open->stream, CN_RESET_BUSY);
-	}
-	memcpy(s->service, open->service, open->service_len);
-	cn_cursor_init(&c, open->options, open->options_len);
-	while (cn_cursor_remaining(&c) > 0) {
-		uint64_t type = cn_cursor_varint(&c);
-		size_t len = (size_t)cn_cursor_varint(&c);
-		const uint8_t *value = cn_cursor_bytes(&c, len);
-
-		if (type == CN_OPEN_CLIENT && value != NULL) {
-			s->client = cn_calloc(1, len + 1);
-			if (s->client != NULL) {
-				memcpy(s->client, value, len);
-			}
-		}
 	}
 	s->slot = number;
 	s->scope = open->scope;
