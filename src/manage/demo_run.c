@@ -24,6 +24,8 @@
 #define TICK_MS 50u
 #define SENDERS 4u
 #define LOG_US (UINT64_C(3) * 1000 * 1000)
+/* How long to look for a dead gateway behind a failed connection. */
+#define ENDED_US UINT64_C(500000)
 /* Acknowledgements that follow the last byte belong to it. */
 #define SETTLE_US (UINT64_C(150) * 1000)
 /* Time for the transfers alone, if nothing could be compressed. */
@@ -294,6 +296,28 @@ meet(struct demo *demo)
 
 /* ---- the steps ---- */
 
+/* A gateway that dies resets connections a moment before it can be seen to
+ * have ended; look for the cause before telling the effect. */
+static int
+gateways_gone(struct demo *demo, uint64_t wait_us)
+{
+	uint64_t until = cn_clock_us() + wait_us;
+	int err = CN_OK;
+
+	while (err == CN_OK && !cn_demo_pair_has_ended(&demo->pair)) {
+		if (cn_clock_us() >= until) {
+			return CN_OK;
+		}
+		err = turn(demo);
+	}
+	if (err == CN_OK) {
+		clear_line(demo);
+		cn_cli_error("a gateway has ended in mid-transfer");
+		err = CN_ECLOSED;
+	}
+	return err;
+}
+
 static int
 wait_for_transfer(struct demo *demo)
 {
@@ -301,11 +325,12 @@ wait_for_transfer(struct demo *demo)
 
 	while (err == CN_OK && !cn_demo_transfer_is_done(demo->transfer)) {
 		err = turn(demo);
-		if (err == CN_OK && cn_demo_pair_has_ended(&demo->pair)) {
-			clear_line(demo);
-			cn_cli_error("a gateway has ended in mid-transfer");
-			err = CN_ECLOSED;
+		if (err == CN_OK) {
+			err = gateways_gone(demo, 0);
 		}
+	}
+	if (err == CN_OK && !cn_demo_transfer_is_exact(demo->transfer)) {
+		err = gateways_gone(demo, ENDED_US);
 	}
 	if (err == CN_OK && !cn_demo_transfer_is_exact(demo->transfer)) {
 		clear_line(demo);
