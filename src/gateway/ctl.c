@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -559,6 +560,26 @@ grant_of(const struct cn_ctl *ctl, int fd)
 	return grant;
 }
 
+/* Say why and hang up.  The line fits: the socket is new and empty. */
+static void
+turn_away(int fd, enum cn_access grant)
+{
+	struct cn_buf line;
+
+	cn_buf_init(&line, CN_REQUEST_MAX);
+	int err = grant == CN_ACCESS_NONE
+	    ? cn_reply_error(&line, 0, CN_REPLY_NOT_ALLOWED, NULL,
+		  "this user may not ask the gateway anything")
+	    : cn_reply_error(&line, 0, CN_REPLY_BUSY, NULL,
+		  "there are %u callers already", CN_CONTROL_CALLERS_MAX);
+	if (err == CN_OK) {
+		(void)send(
+		    fd, line.data, line.len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	}
+	cn_buf_fini(&line);
+	(void)close(fd);
+}
+
 static void
 on_accept(void *owner, const struct cn_listener_accepted *accepted)
 {
@@ -571,7 +592,7 @@ on_accept(void *owner, const struct cn_listener_accepted *accepted)
 		caller = cn_calloc(1, sizeof(*caller));
 	}
 	if (caller == NULL) {
-		(void)close(accepted->fd);
+		turn_away(accepted->fd, grant);
 		return;
 	}
 	caller->ctl = ctl;
