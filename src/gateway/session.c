@@ -97,21 +97,36 @@ log_end(const struct cn_session *session, bool is_clean, uint64_t reason)
 	    is_clean ? "clean" : cn_reset_name(reason));
 }
 
+/*
+ * It never reached its target.  Of our own streams the reason tells: the
+ * peer knows a stream before it has dialled.
+ */
+static bool
+was_refused(const struct cn_session *session, uint64_t reason)
+{
+	return !session->was_through ||
+	    (session->is_ours &&
+		(reason == CN_RESET_REFUSED || reason == CN_RESET_UNREACHABLE ||
+		    reason == CN_RESET_TIMEOUT ||
+		    reason == CN_RESET_NO_SERVICE));
+}
+
 static void
 destroy(struct cn_session *session, bool is_clean, uint64_t reason)
 {
 	struct cn_worker *worker = session->worker;
 	struct cn_tally *tally = session->tally;
+	bool is_refused = !is_clean && was_refused(session, reason);
 
 	if (is_clean) {
 		cn_counter_add(worker->counters, CN_COUNTER_STREAMS_ENDED, 1);
 	} else {
 		cn_counter_add(worker->counters, CN_COUNTER_STREAMS_RESET, 1);
 		atomic_fetch_add_explicit(
-		    session->was_through ? &tally->resets : &tally->refused, 1,
+		    is_refused ? &tally->refused : &tally->resets, 1,
 		    memory_order_relaxed);
 	}
-	if (!is_clean && !session->was_through) {
+	if (is_refused) {
 		atomic_store_explicit(
 		    &tally->refusal, (uint32_t)reason, memory_order_relaxed);
 	}
