@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <sys/resource.h>
 
+#include "base/attr.h"
+
 /* The one budget of the process: descriptors belong to it, not to a thread. */
 static _Atomic uint32_t limit = 256;
 static _Atomic uint32_t used;
@@ -14,6 +16,7 @@ cn_fdbudget_init(uint32_t reserve)
 {
 	struct rlimit rl;
 	uint32_t all = 256;
+	uint32_t left;
 
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
 		if (rl.rlim_cur < rl.rlim_max) {
@@ -25,7 +28,8 @@ cn_fdbudget_init(uint32_t reserve)
 		all =
 		    rl.rlim_cur > INT32_MAX ? INT32_MAX : (uint32_t)rl.rlim_cur;
 	}
-	cn_fdbudget_set_limit(all > reserve ? all - reserve : 1);
+	left = all > reserve ? all - reserve : 0;
+	cn_fdbudget_set_limit(CN_MAX(left, CN_MAX(all / 4, 1u)));
 	return cn_fdbudget_limit();
 }
 

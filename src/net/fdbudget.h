@@ -20,7 +20,7 @@
 
 /*
  * Raise the soft limit of descriptors to the hard one and budget what is
- * left after the reserve (at least 1).
+ * left after the reserve; at least a quarter of all, where the limit is low.
  *
  * Returns the budget.
  */
