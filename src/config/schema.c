@@ -173,9 +173,9 @@ static const struct cn_schema_key service_keys[] = {
 	    .choices = peer_down,
 	    .reload = CN_SCHEMA_RELOAD_NEW,
 	    AT(cn_config_service, on_peer_down),
-	    .help = "What a new connection meets while no carrier to the "
-		    "peer is up: a reset at once, or a wait in the queue of "
-		    "at most resume_window.",
+	    .help = "What a new connection meets when no carrier to the "
+		    "peer has been up for 3 seconds: a reset at once, or a "
+		    "wait in the queue of at most resume_window.",
 	},
 	{
 	    .name = "allow_unix_eof",

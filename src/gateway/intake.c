@@ -147,7 +147,9 @@ place(struct cn_worker *worker, struct arrival *arrival)
 	host = err == CN_OK
 	    ? cn_linkhost_for_stream(worker, service->peer->identity)
 	    : NULL;
-	if (host == NULL) {
+	if (host == NULL ||
+	    (service->config->on_peer_down == CN_CONFIG_PEER_DOWN_RESET &&
+		cn_linkhost_is_down(host, cn_clock_us()))) {
 		peer_is_down(worker, service, arrival);
 		return;
 	}

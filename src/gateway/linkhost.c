@@ -249,6 +249,13 @@ cn_linkhost_for_stream(
 	return best;
 }
 
+bool
+cn_linkhost_is_down(const struct cn_linkhost *host, uint64_t now)
+{
+	return host->down_us != 0 &&
+	    now - host->down_us >= CN_LINKHOST_GRACE_US;
+}
+
 /* ---- the turn ---- */
 
 void

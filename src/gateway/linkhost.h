@@ -39,6 +39,10 @@
 
 /* The first pause after a failed dial; each further one is twice as long. */
 #define CN_LINKHOST_PAUSE_US 100000u
+/* Without a carrier for longer, new streams are not given to a link unless
+ * their service lets them wait: a loss that is mended at once is no reason to
+ * refuse anybody. */
+#define CN_LINKHOST_GRACE_US 3000000u
 
 struct cn_linkhost;
 
@@ -101,6 +105,9 @@ struct cn_linkhost *cn_linkhost_find(struct cn_worker *worker,
 /* The link of the peer in this worker that takes new streams; or NULL. */
 struct cn_linkhost *cn_linkhost_for_stream(
     struct cn_worker *worker, const uint8_t peer[CN_IDENTITY_BYTES]);
+
+/* Has it been without a carrier for longer than the grace? */
+bool cn_linkhost_is_down(const struct cn_linkhost *host, uint64_t now);
 
 /* The engine was called: its turn comes before the loop sleeps. */
 void cn_linkhost_touch(struct cn_linkhost *host);
