@@ -287,6 +287,7 @@ on_terminate(uv_signal_t *signal, int number CN_UNUSED)
 	CN_LOG(CN_LOG_INFO, "draining", "streams=%llu",
 	    (unsigned long long)atomic_load(&daemon->shared.sessions));
 	cn_registry_drain(daemon->shared.registry);
+	cn_plan_shut(daemon->plan);
 	for (uint32_t i = 0; i < daemon->shared.workers; i++) {
 		if (cn_worker_drain(daemon->shared.worker[i]) != CN_OK) {
 			stop(daemon);

@@ -430,6 +430,16 @@ cn_plan_offer(const struct cn_plan *plan, const char *name)
 			     : NULL;
 }
 
+void
+cn_plan_shut(const struct cn_plan *plan)
+{
+	for (size_t i = 0; i < plan->services_count; i++) {
+		for (size_t j = 0; j < plan->services[i].inlets_count; j++) {
+			cn_listener_shut(plan->services[i].inlets[j]->listener);
+		}
+	}
+}
+
 bool
 cn_plan_inlet(const struct cn_plan *plan, const struct cn_inlet *inlet,
     const struct cn_plan_service **ret)

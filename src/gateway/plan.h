@@ -108,6 +108,8 @@ const struct cn_plan_service *cn_plan_service(
     const struct cn_plan *plan, const char *name);
 const struct cn_plan_offer *cn_plan_offer(
     const struct cn_plan *plan, const char *name);
+/* No service of the plan listens any more; carriers still get in. */
+void cn_plan_shut(const struct cn_plan *plan);
 /* The service or, with *ret NULL and true, the carriers' port, that an inlet
  * serves; false: the plan does not know it. */
 bool cn_plan_inlet(const struct cn_plan *plan, const struct cn_inlet *inlet,

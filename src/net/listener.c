@@ -17,6 +17,7 @@
 struct cn_listener {
 	int fd; /* owned */
 	struct cn_listener_options options;
+	bool is_adopted;
 	struct cn_sockaddr local;
 	dev_t file_dev; /* the file of a Unix socket, to remove no other */
 	ino_t file_ino; /* 0: none that is ours */
@@ -279,10 +280,19 @@ cn_listener_adopt(
 	if (listener == NULL) {
 		return CN_ENOMEM;
 	}
+	listener->is_adopted = true;
 	cn_sockopt_arm(fd);
 	read_local(listener);
 	*ret = listener;
 	return CN_OK;
+}
+
+void
+cn_listener_shut(struct cn_listener *listener)
+{
+	if (!listener->is_adopted) {
+		(void)shutdown(listener->fd, SHUT_RDWR);
+	}
 }
 
 void

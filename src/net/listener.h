@@ -100,6 +100,13 @@ int cn_listener_adopt(int fd, const struct cn_listener_options *options,
  */
 void cn_listener_close(struct cn_listener **lp, bool keep_file);
 
+/*
+ * Stop listening at once, though watches keep the descriptor: from now on
+ * clients are refused, those who wait to be accepted are reset.  Leaves an
+ * adopted socket alone, which others may listen on.
+ */
+void cn_listener_shut(struct cn_listener *listener);
+
 int cn_listener_fd(const struct cn_listener *listener);
 /* The address that it is bound to, the port that the kernel chose included. */
 void cn_listener_local(

@@ -327,6 +327,39 @@ test_adopt(void **state)
 	close(fd);
 }
 
+/* Shut, it refuses although a watch holds it; an adopted one is spared. */
+static void
+test_shut(void **state)
+{
+	struct fixture *fx = *state;
+	struct cn_listener *listener = open_at("127.0.0.1:0", NULL);
+	struct cn_listener *adopted;
+	struct cn_listener_watch *watch;
+	struct cn_sockaddr local;
+	int fd = dup(cn_listener_fd(listener));
+
+	assert_int_equal(cn_listener_adopt(fd, NULL, &adopted), CN_OK);
+	cn_listener_local(listener, &local);
+	assert_int_equal(
+	    cn_listener_watch(listener, &fx->loop, on_accept, fx, &watch),
+	    CN_OK);
+	cn_listener_shut(adopted);
+	fd = connect_to(&local);
+	run_until(fx, 1);
+	close(fd);
+	cn_listener_shut(listener);
+	fd = socket(AF_INET, SOCK_STREAM, 0);
+	assert_int_equal(connect(fd, &local.u.any, local.len), -1);
+	assert_int_equal(errno, ECONNREFUSED);
+	close(fd);
+	/* The watch sees it and does not spin. */
+	run_ms(fx, 3);
+	cn_listener_unwatch(&watch);
+	cn_listener_close(&listener, false);
+	cn_listener_close(&adopted, false);
+	run_ms(fx, 1);
+}
+
 /* ---- Unix sockets ---- */
 
 static void
@@ -718,6 +751,7 @@ main(void)
 		TEST(test_any),
 		TEST(test_errors),
 		TEST(test_adopt),
+		TEST(test_shut),
 		TEST(test_unix),
 		TEST(test_budget),
 		TEST(test_emfile),
