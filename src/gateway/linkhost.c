@@ -292,6 +292,15 @@ why_of(enum cn_close code)
 	return CN_ECLOSED;
 }
 
+/* The peer said that it knows the link no more: there is nothing to wait
+ * for. */
+static bool
+is_forgotten(enum cn_close code)
+{
+	return code == CN_CLOSE_LINK_UNKNOWN || code == CN_CLOSE_SHUTDOWN ||
+	    code == CN_CLOSE_REMOVED;
+}
+
 /* The engine gave a carrier up; it is detached already. */
 static void
 on_carrier_event(struct cn_linkhost *host, const struct cn_link_event *event)
@@ -311,6 +320,14 @@ on_carrier_event(struct cn_linkhost *host, const struct cn_link_event *event)
 	}
 	slot->farewell = code;
 	cn_linkhost_lost(slot, why_of(code), cn_close_name(code));
+	if (is_forgotten(code)) {
+		CN_LOG(CN_LOG_WARN, "link-lost", "peer=%s reason=%s",
+		    host->name, cn_close_name(code));
+		cn_counter_add(
+		    host->worker->counters, CN_COUNTER_LINKS_LOST, 1);
+		cn_linkhost_end(
+		    host, CN_RESET_LINK_LOST, CN_CLOSE_LINK_UNKNOWN);
+	}
 }
 
 static void

@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <openssl/crypto.h>
@@ -140,10 +141,13 @@ on_readable(struct cn_carrier *carrier)
 		return;
 	case CN_CARRIER_ANSWER:
 	case CN_CARRIER_ENDED:
+	case CN_CARRIER_LINGER:
 	case CN_CARRIER_CLOSED:
 		return;
 	}
 }
+
+static void linger(struct cn_carrier *carrier);
 
 static void
 on_poll(uv_poll_t *poll, int status, int events)
@@ -155,6 +159,10 @@ on_poll(uv_poll_t *poll, int status, int events)
 		 * stopped the poll. */
 		carrier->polled = 0;
 		events = UV_READABLE;
+	}
+	if (carrier->state == CN_CARRIER_LINGER) {
+		linger(carrier);
+		return;
 	}
 	if (carrier->state == CN_CARRIER_TLS) {
 		cn_carrier_handshake(carrier);
@@ -238,6 +246,8 @@ drop(struct cn_carrier *carrier)
 	carrier->rest = NULL;
 	cn_free(carrier->out);
 	carrier->out = NULL;
+	cn_free(carrier->farewell);
+	carrier->farewell = NULL;
 }
 
 int
@@ -314,21 +324,115 @@ cn_carrier_go(struct cn_carrier *carrier)
 	cn_carrier_start_data(carrier);
 }
 
-/* A last word, if it can go at once. */
+/* ---- the last word ---- */
+
+/*
+ * A socket that is closed while bytes wait in it is reset by the kernel, and
+ * the reset overtakes what was written: the peer would never hear why, nor
+ * that its streams are over.  So a live carrier writes its farewell behind
+ * what is on its way, shuts its direction, and throws away what still comes
+ * until the peer has closed, too, or the time is over.
+ */
+
 static void
-say_goodbye(struct cn_carrier *carrier, const uint8_t *farewell, size_t len)
+end_linger(struct cn_carrier *carrier)
 {
-	if (carrier->ssl == NULL || !SSL_is_init_finished(carrier->ssl) ||
-	    carrier->out_len > 0 || carrier->state == CN_CARRIER_ENDED) {
-		return;
+	leave_loop(carrier);
+	drop(carrier);
+}
+
+static void
+on_linger_end(uv_timer_t *timer)
+{
+	end_linger(timer->data);
+}
+
+/* Write what there is.  CN_EAGAIN: the socket is full. */
+static int
+say_farewell(struct cn_carrier *carrier)
+{
+	int err = CN_OK;
+
+	while (err == CN_OK && carrier->out_len > 0) {
+		err = cn_carrier_write_out(carrier);
+		if (err == CN_OK && carrier->farewell_len > 0) {
+			memcpy(carrier->out, carrier->farewell,
+			    carrier->farewell_len);
+			carrier->out_len = carrier->farewell_len;
+			carrier->farewell_len = 0;
+		}
 	}
-	if (farewell != NULL && len > 0 && carrier->state == CN_CARRIER_LIVE &&
-	    SSL_write(carrier->ssl, farewell, (int)len) <= 0) {
-		ERR_clear_error();
-		return;
+	if (err != CN_OK) {
+		return err;
 	}
 	(void)SSL_shutdown(carrier->ssl);
 	ERR_clear_error();
+	return shutdown(carrier->fd, SHUT_WR) == 0 ? CN_OK
+						   : cn_err_from_errno(errno);
+}
+
+/* Throw away what came.  CN_EAGAIN: more may come. */
+static int
+hear_out(struct cn_carrier *carrier)
+{
+	ssize_t n;
+
+	do {
+		n = recv(carrier->fd, carrier->shared->read_buffer,
+		    CN_CARRIER_READ_BUFFER, MSG_DONTWAIT);
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	return n == 0 ? CN_ECLOSED : cn_err_from_errno(errno);
+}
+
+static void
+linger(struct cn_carrier *carrier)
+{
+	int err;
+
+	if (carrier->out_len > 0) {
+		err = say_farewell(carrier);
+		if (err != CN_OK && err != CN_EAGAIN) {
+			end_linger(carrier);
+			return;
+		}
+	}
+	if (hear_out(carrier) != CN_EAGAIN) {
+		end_linger(carrier);
+		return;
+	}
+	cn_carrier_poll(carrier,
+	    carrier->out_len > 0 ? UV_READABLE | UV_WRITABLE : UV_READABLE);
+}
+
+/* Returns false when there is no last word to be said. */
+static bool
+start_linger(struct cn_carrier *carrier, const uint8_t *farewell, size_t len)
+{
+	if (carrier->state != CN_CARRIER_LIVE || len == 0) {
+		return false;
+	}
+	assert(len <= CN_FRAGMENT_MAX);
+	carrier->farewell = cn_memdup(farewell, len);
+	if (carrier->farewell == NULL) {
+		return false;
+	}
+	if (carrier->out == NULL) {
+		carrier->out = cn_alloc(CN_FRAGMENT_MAX);
+		if (carrier->out == NULL) {
+			return false;
+		}
+	}
+	if (carrier->out_len == 0) {
+		memcpy(carrier->out, farewell, len);
+		carrier->out_len = len;
+	} else {
+		carrier->farewell_len = len;
+	}
+	carrier->state = CN_CARRIER_LINGER;
+	(void)uv_timer_start(
+	    &carrier->timer, on_linger_end, CN_CARRIER_LINGER_US / 1000u, 0);
+	linger(carrier);
+	return true;
 }
 
 void
@@ -340,8 +444,16 @@ cn_carrier_close(struct cn_carrier **cp, const uint8_t *farewell, size_t len)
 	if (carrier == NULL) {
 		return;
 	}
-	assert(carrier->state != CN_CARRIER_CLOSED);
-	say_goodbye(carrier, farewell, len);
+	assert(carrier->state != CN_CARRIER_CLOSED &&
+	    carrier->state != CN_CARRIER_LINGER);
+	if (start_linger(carrier, farewell, len)) {
+		return;
+	}
+	if (carrier->ssl != NULL && SSL_is_init_finished(carrier->ssl) &&
+	    carrier->out_len == 0 && carrier->state != CN_CARRIER_ENDED) {
+		(void)SSL_shutdown(carrier->ssl);
+		ERR_clear_error();
+	}
 	leave_loop(carrier);
 	drop(carrier);
 }

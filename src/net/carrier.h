@@ -42,6 +42,8 @@ struct cn_carrier; /* opaque */
 
 /* From the first byte to the answer of the hello. */
 #define CN_CARRIER_HANDSHAKE_US (5u * 1000000u)
+/* A closed carrier waits so long for its farewell to be heard. */
+#define CN_CARRIER_LINGER_US 1000000u
 /* Bytes read before the peer is authenticated. */
 #define CN_CARRIER_PREAUTH_MAX (16u * 1024u)
 /* Read buffer that the carriers of a worker share. */
@@ -146,9 +148,11 @@ int cn_carrier_flush(struct cn_carrier *carrier) CN_MUSTCHECK;
 bool cn_carrier_is_writable(const struct cn_carrier *carrier);
 
 /*
- * Close: a last message best effort, close_notify, FIN.
+ * Close: a last message, close_notify, FIN.  Nothing is called any more; a
+ * live carrier with a farewell stays in the loop until the peer has closed,
+ * too, or CN_CARRIER_LINGER_US are over.
  *
- * @farewell  bytes as from cn_link_farewell(), or NULL
+ * @farewell  bytes as from cn_link_farewell(), or NULL; copied
  */
 void cn_carrier_close(
     struct cn_carrier **cp, const uint8_t *farewell, size_t len);

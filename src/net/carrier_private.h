@@ -29,7 +29,8 @@ enum cn_carrier_state {
 	CN_CARRIER_ANSWER, /* waits for the owner's decision */
 	CN_CARRIER_LIVE,
 	CN_CARRIER_ENDED,  /* on_end was called; inert */
-	CN_CARRIER_CLOSED, /* closed by the owner; waits for the loop */
+	CN_CARRIER_LINGER, /* closed by the owner; says its last word */
+	CN_CARRIER_CLOSED, /* closed; waits for the loop */
 };
 
 struct cn_carrier {
@@ -60,6 +61,10 @@ struct cn_carrier {
 	/* Pulled and not written yet: one record. */
 	uint8_t *out; /* owned; CN_FRAGMENT_MAX bytes, or NULL */
 	size_t out_len;
+
+	/* Of LINGER: still to be written; its length is 0 when it was. */
+	uint8_t *farewell; /* owned */
+	size_t farewell_len;
 
 	size_t unpolled; /* written since the kernel last had room */
 	size_t unsent_max;

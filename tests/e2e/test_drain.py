@@ -71,9 +71,11 @@ def test_second_signal(kit, side):
         for client, server in flows:
             client.sendall(b"begun")
             assert ends.receive(server, 5) == b"begun"
-        senders = [ends.Sender(client, data) for client, _ in busy]
-        for _, server in busy:
-            assert ends.receive(server, MIB) == data[:MIB]
+        # One in each direction.
+        busy = [busy[0], busy[1][::-1]]
+        senders = [ends.Sender(source, data) for source, _ in busy]
+        for _, sink in busy:
+            assert ends.receive(sink, MIB) == data[:MIB]
         drain_begins(gateway)
         time.sleep(0.3)
         assert gateway.process.poll() is None
@@ -83,8 +85,8 @@ def test_second_signal(kit, side):
         for client, server in idle:
             assert ends.drain(client) == (b"", "reset")
             assert ends.drain(server) == (b"", "reset")
-        for _, server in busy:
-            received, how = ends.drain(server)
+        for _, sink in busy:
+            received, how = ends.drain(sink)
             assert how == "reset"
             assert data[MIB:MIB + len(received)] == received
         assert time.monotonic() - start < SOON_S

@@ -606,6 +606,28 @@ test_cut_is_no_clean_end(void **state)
 	assert_int_equal(acceptor.why, CN_EPIPE);
 }
 
+/* The last word arrives behind all that was written, although the one who
+ * closes leaves bytes unread. */
+static void
+test_farewell_is_heard(void **state)
+{
+	const uint64_t total = 1u << 30;
+	uint8_t farewell[64];
+	uint64_t sent;
+
+	(void)state;
+	dialler.left = acceptor.left = total;
+	make_carriers();
+	RUN_UNTIL(acceptor.heard_bytes > 1u << 20);
+	cn_prng_bytes(&acceptor.to_send, farewell, sizeof(farewell));
+	sent = total - acceptor.left + sizeof(farewell);
+	cn_carrier_close(&acceptor.carrier, farewell, sizeof(farewell));
+	RUN_UNTIL(dialler.why != 1);
+	assert_int_equal(dialler.why, CN_ECLOSED);
+	assert_int_equal(dialler.heard_bytes, sent);
+	assert_true(dialler.left > 0);
+}
+
 static void
 test_handover(void **state)
 {
@@ -698,6 +720,7 @@ main(void)
 		TEST(test_strangers),
 		TEST(test_too_long_before_authentication),
 		TEST(test_cut_is_no_clean_end),
+		TEST(test_farewell_is_heard),
 		TEST(test_handover),
 		TEST(test_parcel_is_dropped),
 		TEST(test_without_memory),
