@@ -10,6 +10,14 @@
 
 #define TIMEOUT_MS 5000u
 
+static void
+hint_groups(void)
+{
+	cn_cli_hint("members of the group '%s' may look, of '%s' change; or "
+		    "use sudo",
+	    CN_ACCESS_READ_GROUP, CN_ACCESS_CHANGE_GROUP);
+}
+
 /* Why no connection came about, and what to do. */
 static enum cn_exit
 explain(const struct cn_ask *ask, int err)
@@ -17,9 +25,7 @@ explain(const struct cn_ask *ask, int err)
 	if (err == CN_EACCES || err == CN_EPERM) {
 		cn_cli_error(
 		    "not allowed to talk to the gateway at %s", ask->path);
-		cn_cli_hint("members of the group '%s' may look, of '%s' "
-			    "change; or use sudo",
-		    CN_ACCESS_READ_GROUP, CN_ACCESS_CHANGE_GROUP);
+		hint_groups();
 		return CN_EXIT_NOT_ALLOWED;
 	}
 	cn_cli_error(
@@ -84,9 +90,7 @@ refused(const struct cn_ask *ask, const struct cn_reply *reply)
 	cn_cli_error("%s", reply->text);
 	switch (reply->code) {
 	case CN_REPLY_NOT_ALLOWED:
-		cn_cli_hint("members of the group '%s' may change things; "
-			    "or use sudo",
-		    CN_ACCESS_CHANGE_GROUP);
+		hint_groups();
 		return CN_EXIT_NOT_ALLOWED;
 	case CN_REPLY_CONFIG:
 		return CN_EXIT_CONFIG;
