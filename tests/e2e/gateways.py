@@ -154,6 +154,8 @@ class Gateway:
         return self.process.wait(patience_s)
 
     def log(self):
+        if not os.path.isfile(self.log_file):
+            return ""
         try:
             with open(self.log_file, encoding="utf-8",
                       errors="replace") as text:
