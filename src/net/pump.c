@@ -17,6 +17,8 @@
  * distance of those that follow. */
 #define LINGER_FIRST_MS 1u
 #define LINGER_MAX_MS 250u
+/* Spans to read into when the last read found little. */
+#define SPANS_FEW 2u
 
 enum pump_state {
 	PUMP_OPEN,
@@ -40,6 +42,7 @@ struct cn_pump {
 	int mask; /* what the poll watches now; 0: it is stopped */
 
 	bool is_tcp;
+	bool is_eager;     /* the last read was filled: ask for more */
 	bool is_starved;   /* the stream has no room: do not read */
 	bool is_read_over; /* end of file was read */
 	bool is_blocked;   /* the socket is full: wait to write */
@@ -293,7 +296,8 @@ read_once(struct cn_pump *pump, size_t *left)
 	ssize_t got;
 	int errnum;
 
-	n = cn_stream_fill_spans(pump->stream, spans, CN_ARRAY_LEN(spans));
+	n = cn_stream_fill_spans(pump->stream, spans,
+	    pump->is_eager ? CN_ARRAY_LEN(spans) : SPANS_FEW);
 	if (n == 0) {
 		pump->is_starved = true;
 		return false;
@@ -308,6 +312,7 @@ read_once(struct cn_pump *pump, size_t *left)
 	} while (got < 0 && errno == EINTR);
 	errnum = errno;
 	pump->was_touched = true;
+	pump->is_eager = got == (ssize_t)asked;
 	cn_stream_fill(pump->stream, got > 0 ? (size_t)got : 0,
 	    got < (ssize_t)asked, cn_clock_us());
 	if (got == 0) {
