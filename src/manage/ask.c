@@ -79,14 +79,7 @@ cn_ask_close(struct cn_ask *ask)
 static enum cn_exit
 refused(const struct cn_ask *ask, const struct cn_reply *reply)
 {
-	bool is_coloured = cn_cli_is_coloured(ask->args, STDERR_FILENO);
-	struct cn_buf text;
-
-	cn_buf_init(&text, CN_REPLY_MAX);
-	if (cn_diag_render_all(&reply->diags, is_coloured, &text) == CN_OK) {
-		(void)fwrite(text.data, 1, text.len, stderr);
-	}
-	cn_buf_fini(&text);
+	cn_cli_print_diags(ask->args, &reply->diags);
 	cn_cli_error("%s", reply->text);
 	switch (reply->code) {
 	case CN_REPLY_NOT_ALLOWED:

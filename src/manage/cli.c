@@ -9,12 +9,15 @@
 #include <unistd.h>
 
 #include "base/err.h"
+#include "config/diag.h"
 #include "control/message.h"
 #include "manage/cmd.h"
 #include "manage/help.h"
 
 /* Words on the command line, the command's own included. */
 #define WORDS_MAX (CN_ARGS_WORDS_MAX + 2)
+/* All diagnostics as text. */
+#define DIAGS_TEXT_MAX (1024u * 1024u)
 
 struct parse {
 	int argc;
@@ -84,6 +87,22 @@ cn_cli_is_coloured(const struct cn_args *args, int fd)
 	return args->option[CN_OPTION_NO_COLOR] == NULL &&
 	    (no_color == NULL || no_color[0] == '\0') && isatty(fd) == 1 &&
 	    term != NULL && strcmp(term, "dumb") != 0;
+}
+
+void
+cn_cli_print_diags(const struct cn_args *args, const struct cn_diag_list *diags)
+{
+	struct cn_buf text;
+
+	cn_buf_init(&text, DIAGS_TEXT_MAX);
+	if (cn_diag_render_all(
+		diags, cn_cli_is_coloured(args, STDERR_FILENO), &text) < 0) {
+		cn_cli_error("the configuration has errors, and there is no "
+			     "memory to show them");
+	} else if (text.len > 0) {
+		(void)fwrite(text.data, 1, text.len, stderr);
+	}
+	cn_buf_fini(&text);
 }
 
 bool

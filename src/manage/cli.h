@@ -113,6 +113,11 @@ bool cn_cli_number(const struct cn_args *args, enum cn_option option,
 void cn_cli_error(const char *fmt, ...) CN_PRINTF(1, 2);
 void cn_cli_hint(const char *fmt, ...) CN_PRINTF(1, 2);
 
+/* What is wrong with a configuration, on stderr. */
+struct cn_diag_list;
+void cn_cli_print_diags(
+    const struct cn_args *args, const struct cn_diag_list *diags);
+
 /* Whether to colour what goes to stdout or stderr. */
 bool cn_cli_is_coloured(const struct cn_args *args, int fd);
 

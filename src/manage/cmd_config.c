@@ -15,22 +15,6 @@
 /* Output of the schema and the manual. */
 #define TEXT_MAX (4u * 1024u * 1024u)
 
-static void
-print_diags(const struct cn_args *args, const struct cn_diag_list *diags)
-{
-	struct cn_buf text;
-
-	cn_buf_init(&text, TEXT_MAX);
-	if (cn_diag_render_all(diags, cn_cli_is_coloured(args, STDERR_FILENO),
-		&text) == CN_OK) {
-		(void)fwrite(text.data, 1, text.len, stderr);
-	} else {
-		cn_cli_error("the configuration has errors, and there is no "
-			     "memory to show them");
-	}
-	cn_buf_fini(&text);
-}
-
 static json_t *
 diag_json(const struct cn_diag *diag)
 {
@@ -87,7 +71,7 @@ cn_cmd_config_check(const struct cn_args *args)
 	if (args->option[CN_OPTION_JSON] != NULL) {
 		code = print_check_json(file, err == CN_OK, &diags);
 	} else {
-		print_diags(args, &diags);
+		cn_cli_print_diags(args, &diags);
 	}
 	if (err == CN_OK && code == CN_EXIT_OK &&
 	    args->option[CN_OPTION_JSON] == NULL) {
@@ -133,7 +117,7 @@ show_file(const struct cn_args *args, const char *file)
 	cn_diag_init(&diags);
 	cn_buf_init(&text, TEXT_MAX);
 	int err = cn_setup_load(file, &diags, &config);
-	print_diags(args, &diags);
+	cn_cli_print_diags(args, &diags);
 	if (err == CN_OK) {
 		err = cn_config_dump(config, &text);
 	}
@@ -213,7 +197,7 @@ cn_cmd_config_reload(const struct cn_args *args)
 	if (args->option[CN_OPTION_JSON] != NULL) {
 		code = cn_ask_print(reply.data, false);
 	} else {
-		print_diags(args, &reply.diags);
+		cn_cli_print_diags(args, &reply.diags);
 		(void)fputs(changes != NULL && changes[0] != '\0'
 			? "taken over:\n"
 			: "taken over; nothing differs\n",
