@@ -358,6 +358,7 @@ take_resume(struct cn_link *link, struct cn_slot *slot,
 	cn_stream_acked(s, resume->written, now);
 	if (s->is_waiting) {
 		s->is_waiting = false;
+		cn_stream_moved(s, resume->received);
 		cn_stream_rewind(s, resume->received, now);
 		if ((resume->flags & CN_RESUME_FIN_KNOWN) != 0 &&
 		    s->is_finished && s->next == s->tx.end) {
@@ -374,20 +375,25 @@ static void
 take_resume_end(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 {
 	uint32_t number = cn_slot_number(link, slot);
-	size_t pos = 0;
-	uint64_t id;
-	void *value;
+	struct cn_list *it;
 
-	while (cn_map_next(&link->streams, &pos, &id, &value)) {
-		struct cn_stream *s = value;
+	CN_LIST_EACH(&link->order, it)
+	{
+		struct cn_stream *s =
+		    CN_LIST_ENTRY(it, struct cn_stream, order_item);
 
-		if (s->state != CN_STREAM_LIVE || s->slot != number ||
-		    !s->is_waiting) {
+		if (s->state != CN_STREAM_LIVE || s->slot != number) {
 			continue;
 		}
-		/* Not named: opened anew if the peer may never have heard of
-		 * it, else asked for. */
-		cn_stream_move(s, number, true, now);
+		if (s->is_waiting) {
+			/* Not named: opened anew if the peer may never have
+			 * heard of it, else asked for. */
+			cn_stream_move(s, number, true, now);
+		} else if (!cn_list_is_empty(&s->bulk_item)) {
+			/* They were told in the peer's order; send in ours. */
+			cn_list_remove(&s->bulk_item);
+			cn_list_append(&slot->bulk, &s->bulk_item);
+		}
 	}
 }
 

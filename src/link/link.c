@@ -83,6 +83,7 @@ cn_link_create(
 	cn_ranges_init(&link->seen, CN_LINK_SEEN_MAX);
 	cn_list_init(&link->events);
 	cn_list_init(&link->starved);
+	cn_list_init(&link->order);
 	cn_list_init(&link->send_hist);
 	cn_list_init(&link->recv_hist);
 	for (uint32_t i = 0; i < CN_LINK_SLOTS_MAX; i++) {
@@ -148,12 +149,12 @@ static void
 adopt_streams(
     struct cn_link *link, uint32_t number, bool is_active, uint64_t now)
 {
-	size_t pos = 0;
-	uint64_t id;
-	void *value;
+	struct cn_list *it;
 
-	while (cn_map_next(&link->streams, &pos, &id, &value)) {
-		struct cn_stream *s = value;
+	CN_LIST_EACH(&link->order, it)
+	{
+		struct cn_stream *s =
+		    CN_LIST_ENTRY(it, struct cn_stream, order_item);
 		bool is_busy = s->tx.start != s->tx.end ||
 		    s->rx.start != s->rx.end || s->state != CN_STREAM_LIVE;
 

@@ -138,6 +138,7 @@ struct cn_stream {
 	struct cn_list small_item;   /* in the lane's streams */
 	struct cn_list bulk_item;    /* in the slot's bulk */
 	struct cn_list event_item;   /* in the link's events */
+	struct cn_list order_item;   /* in the link's order */
 	struct cn_list starved_item; /* in the link's starved */
 	struct cn_list send_hist_item, recv_hist_item; /* in the link's */
 
@@ -147,6 +148,7 @@ struct cn_stream {
 	struct cn_ranges resend;    /* below next, to be sent again, raw */
 	struct cn_history tx_hist;
 	uint64_t next;       /* first offset never sent on this carrier */
+	uint64_t moved;      /* one past the highest that the peer has */
 	uint64_t sent_max;   /* one past the highest ever sent */
 	uint64_t credit;     /* the peer takes bytes below this */
 	uint64_t pending_us; /* since when bytes wait to be sent */
@@ -336,8 +338,11 @@ struct cn_link {
 	uint64_t carrier_reason[CN_LINK_SLOTS_MAX];
 	bool is_draining, is_peer_draining, is_drain_told;
 	bool is_lost, is_lost_told;
-	bool is_dead;           /* lost: nothing goes on */
-	uint64_t down_us;       /* since when no carrier is up; 0: one is */
+	bool is_dead;     /* lost: nothing goes on */
+	uint64_t down_us; /* since when no carrier is up; 0: one is */
+	/* All streams; whose bytes reached the peer longest ago comes first,
+	 * so that with carriers that never live long each has its turn. */
+	struct cn_list order;
 	struct cn_list starved; /* streams that wait for the pool's memory */
 	uint64_t starved_us;    /* when they are told; UINT64_MAX */
 	struct cn_list send_hist, recv_hist; /* streams, oldest use first */
@@ -359,6 +364,9 @@ struct cn_stream *cn_stream_find(const struct cn_link *link, uint64_t id);
 /* Set due bits and put the stream where its slot will find it. */
 void cn_stream_set_due(struct cn_stream *s, unsigned due, uint64_t now);
 void cn_stream_tell(struct cn_stream *s, unsigned told);
+/* The peer holds the bytes below offset: if that is more than was known, the
+ * stream goes to the end of the link's order. */
+void cn_stream_moved(struct cn_stream *s, uint64_t offset);
 /* Put the stream in the small or bulk list as its state asks. */
 void cn_stream_schedule(struct cn_stream *s, uint64_t now);
 void cn_stream_unschedule(struct cn_stream *s);

@@ -80,6 +80,8 @@ cn_stream_new(struct cn_link *link, uint64_t id, bool is_ours, uint64_t now)
 	cn_list_init(&s->bulk_item);
 	cn_list_init(&s->event_item);
 	cn_list_init(&s->starved_item);
+	cn_list_init(&s->order_item);
+	cn_list_append(&link->order, &s->order_item);
 	cn_list_init(&s->send_hist_item);
 	cn_list_init(&s->recv_hist_item);
 	link->live++;
@@ -153,6 +155,7 @@ cn_stream_free(struct cn_stream *s)
 		link->theirs_tombs--;
 	}
 	cn_list_remove(&s->due_item);
+	cn_list_remove(&s->order_item);
 	cn_list_remove(&s->event_item);
 	cn_free(s->service);
 	cn_free(s->client);
@@ -234,6 +237,17 @@ cn_stream_peer_ended(struct cn_stream *s, uint64_t now)
 }
 
 /* ---- what is due, what is told ---- */
+
+void
+cn_stream_moved(struct cn_stream *s, uint64_t offset)
+{
+	if (offset <= s->moved) {
+		return;
+	}
+	s->moved = offset;
+	cn_list_remove(&s->order_item);
+	cn_list_append(&s->link->order, &s->order_item);
+}
 
 void
 cn_stream_tell(struct cn_stream *s, unsigned told)
@@ -384,6 +398,7 @@ cn_stream_acked(struct cn_stream *s, uint64_t offset, uint64_t now)
 		return;
 	}
 	cn_ring_drop(&s->tx, offset);
+	cn_stream_moved(s, offset);
 	/* Taking from the front never splits a range: no memory is needed. */
 	r = cn_ranges_remove(&s->resend, from, offset);
 	assert(r == CN_OK);
@@ -406,6 +421,7 @@ cn_stream_move(struct cn_stream *s, uint32_t slot, bool is_asking, uint64_t now)
 		old->batch.stream = NULL;
 	}
 	s->slot = slot;
+	s->deficit = 0; /* what was sent and lost earned it nothing */
 	s->is_fin_sent = false;
 	if (s->state == CN_STREAM_ENDING) {
 		cn_stream_set_due(s, CN_DUE_END, now);
