@@ -11,6 +11,8 @@
 
 /* Least room behind which a pull goes on filling. */
 #define PULL_LEAST 1024u
+/* A path that needs so long for a fragment is slow. */
+#define PULL_SLOW_US 5000u
 
 /* ---- life ---- */
 
@@ -281,6 +283,13 @@ dead_at(const struct cn_slot *slot)
 	return CN_MAX(slot->heard_us, slot->asked_us) + CN_LINK_DEAD_US;
 }
 
+static bool
+is_slow(const struct cn_slot *slot)
+{
+	return slot->rate_bps > 0 &&
+	    slot->rate_bps < CN_FRAGMENT_MAX * UINT64_C(1000000) / PULL_SLOW_US;
+}
+
 size_t
 cn_link_pull(struct cn_link *link, uint32_t number, uint8_t *out, size_t cap,
     uint64_t now)
@@ -312,6 +321,11 @@ cn_link_pull(struct cn_link *link, uint32_t number, uint8_t *out, size_t cap,
 			break;
 		}
 		used += n;
+		/* What is pulled stands before all that comes later: of a
+		 * slow path one piece of bulk. */
+		if (is_bulk && is_slow(slot)) {
+			break;
+		}
 	}
 	link->stats.sent.framing += used;
 	return used;

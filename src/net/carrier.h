@@ -49,7 +49,7 @@ struct cn_carrier; /* opaque */
 /* Read buffer that the carriers of a worker share. */
 #define CN_CARRIER_READ_BUFFER (256u * 1024u)
 /* What may wait unsent in the kernel: bounds, and time at the rate. */
-#define CN_CARRIER_UNSENT_MIN (16u * 1024u)
+#define CN_CARRIER_UNSENT_MIN (4u * 1024u)
 #define CN_CARRIER_UNSENT_MAX (1024u * 1024u)
 #define CN_CARRIER_UNSENT_US 5000u
 

@@ -196,9 +196,13 @@ flush(struct cn_carrier *carrier, uint64_t now)
 			if (err != CN_OK) {
 				return err;
 			}
+			if (!cn_carrier_may_write(carrier)) {
+				return CN_OK;
+			}
 			n = carrier->ops->pull(
 			    carrier, carrier->out, CN_FRAGMENT_MAX);
 			if (n == 0) {
+				cn_inflight_idle(&carrier->inflight);
 				return CN_OK;
 			}
 			assert(n <= CN_FRAGMENT_MAX);
@@ -238,7 +242,7 @@ cn_carrier_flush(struct cn_carrier *carrier)
 		}
 	}
 	err = flush(carrier, now);
-	if (err == CN_OK && carrier->busy_us == now) {
+	if (err == CN_OK && (carrier->busy_us == now || carrier->is_held)) {
 		cn_carrier_look(carrier, now);
 	}
 	return err;
@@ -247,7 +251,8 @@ cn_carrier_flush(struct cn_carrier *carrier)
 bool
 cn_carrier_is_writable(const struct cn_carrier *carrier)
 {
-	return carrier->state == CN_CARRIER_LIVE && !carrier->is_full;
+	return carrier->state == CN_CARRIER_LIVE && !carrier->is_full &&
+	    !carrier->is_held;
 }
 
 /* ---- housekeeping ---- */

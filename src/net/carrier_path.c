@@ -16,6 +16,8 @@
 #define KEEPALIVE_COUNT 3
 /* A path this long has queues worth keeping short. */
 #define LONG_PATH_US 2000u
+/* Between two looks at whether bytes have arrived. */
+#define HOLD_MS 1u
 
 static void
 set_int(int fd, int option, int value)
@@ -52,6 +54,7 @@ cn_carrier_tune(struct cn_carrier *carrier)
 	set_int(fd, TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S);
 	set_int(fd, TCP_KEEPCNT, KEEPALIVE_COUNT);
 	set_unsent(carrier, CN_CARRIER_UNSENT_START);
+	cn_inflight_init(&carrier->inflight);
 }
 
 static void
@@ -82,6 +85,33 @@ smooth(uint64_t rate, uint64_t sample, bool is_limited_by_us)
 	return rate - rate / 4 + sample / 4;
 }
 
+/* ---- bytes under way ---- */
+
+static void
+on_hold(uv_timer_t *timer)
+{
+	struct cn_carrier *carrier = timer->data;
+
+	carrier->is_held = false;
+	if (carrier->state == CN_CARRIER_LIVE) {
+		carrier->ops->on_writable(carrier);
+	}
+}
+
+bool
+cn_carrier_may_write(struct cn_carrier *carrier)
+{
+	if (carrier->inflight.limit == 0 ||
+	    cn_sockopt_unsent(carrier->fd) < carrier->inflight.limit) {
+		return true;
+	}
+	/* Nothing tells of acknowledgements: look again soon.  What a path
+	 * moves in so long is less than the queue that it has. */
+	carrier->is_held = true;
+	(void)uv_timer_start(&carrier->timer, on_hold, HOLD_MS, 0);
+	return false;
+}
+
 void
 cn_carrier_look(struct cn_carrier *carrier, uint64_t now)
 {
@@ -97,9 +127,16 @@ cn_carrier_look(struct cn_carrier *carrier, uint64_t now)
 	if (info.rtt_us > 0) {
 		carrier->rtt_us = info.rtt_us;
 	}
-	if (info.rate_bps > 0) {
+	cn_inflight_sample(
+	    &carrier->inflight, now, info.acked, info.rtt_us, info.min_rtt_us);
+	if (carrier->inflight.limit != 0) {
+		/* Better than any sample: measured while it was busy. */
+		carrier->rate_bps = carrier->inflight.rate_bps;
+	} else if (info.rate_bps > 0) {
 		carrier->rate_bps = smooth(
 		    carrier->rate_bps, info.rate_bps, info.is_app_limited);
+	}
+	if (carrier->rate_bps > 0) {
 		set_unsent(carrier,
 		    carrier->rate_bps * CN_CARRIER_UNSENT_US / 1000000u);
 	}

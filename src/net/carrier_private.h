@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "net/carrier.h"
+#include "net/inflight.h"
 #include "wire/limits.h"
 
 /* Wanted from the socket in one wake-up; others get their turn. */
@@ -40,6 +41,7 @@ struct cn_carrier {
 	enum cn_carrier_state state;
 	bool is_dialler;
 	bool is_full;      /* waits for the socket to take bytes */
+	bool is_held;      /* waits for bytes under way to arrive */
 	bool is_deaf;      /* the owner wants no more bytes */
 	bool has_deadline; /* the timer is the handshake's */
 	int fd;            /* owned */
@@ -68,6 +70,7 @@ struct cn_carrier {
 
 	size_t unpolled; /* written since the kernel last had room */
 	size_t unsent_max;
+	struct cn_inflight inflight;
 	uint64_t path_us; /* when the path was last looked at */
 	uint64_t rate_bps, rtt_us;
 	bool is_congestion_set;
@@ -118,6 +121,8 @@ void cn_carrier_read(struct cn_carrier *carrier);
 
 /* Options of a new socket. */
 void cn_carrier_tune(struct cn_carrier *carrier);
+/* May more be written?  False: is_held, and the timer looks again. */
+bool cn_carrier_may_write(struct cn_carrier *carrier);
 /* Look at the path, if it is time; tells the owner. */
 void cn_carrier_look(struct cn_carrier *carrier, uint64_t now);
 
