@@ -579,6 +579,61 @@ test_cut_anywhere(void **state)
 	assert_true(at > 200);
 }
 
+#define CROWD 80u
+
+/*
+ * Each carrier dies after half of what its sender gave it arrived, which is
+ * room for a few streams: all must get their turn, carrier after carrier.
+ */
+static void
+test_turns_over_cuts(void **state)
+{
+	static uint8_t bytes[65536];
+	struct cn_link_config config;
+	struct pair *p;
+	size_t got[CROWD] = { 0 };
+
+	(void)state;
+	pair_config(&config);
+	config.credit_floor = sizeof(bytes);
+	p = pair_create(&config);
+	pair_attach(p, 0);
+	for (uint64_t i = 0; i < CROWD; i++) {
+		assert_int_equal(cn_stream_id(pair_open(p, 0, 1)), i * 2);
+	}
+	pair_run(p);
+	pair_content(1, 0, bytes, sizeof(bytes));
+	for (unsigned lives = 0; lives < CROWD; lives++) {
+		pair_detach(p, 0);
+		pair_attach(p, 0);
+		for (uint64_t i = 0; i < CROWD; i++) {
+			(void)pair_write(p, 0, i * 2, bytes, sizeof(bytes));
+		}
+		for (unsigned rounds = 0; rounds < 4; rounds++) {
+			for (int side = 0; side < 2; side++) {
+				(void)pair_pull(p, side, 0);
+				(void)pair_give(p, side, 0,
+				    CN_MAX(p->wire_len[side] / 2, 16384u));
+			}
+			p->now += 1000;
+			cn_link_tick(p->link[0], p->now);
+			cn_link_tick(p->link[1], p->now);
+		}
+		for (uint64_t i = 0; i < CROWD; i++) {
+			got[i] += pair_read(p, 1, i * 2, bytes, sizeof(bytes));
+		}
+		pair_content(1, 0, bytes, sizeof(bytes));
+	}
+	for (uint64_t i = 0; i < CROWD; i++) {
+		assert_true(got[i] > 4 * sizeof(bytes));
+	}
+	cn_link_reset_all(p->link[0], CN_RESET_LINK_LOST, p->now);
+	cn_link_reset_all(p->link[1], CN_RESET_LINK_LOST, p->now);
+	pair_events(p, 0);
+	pair_events(p, 1);
+	pair_free(&p);
+}
+
 /* Two carriers; the one with the streams stays down. */
 static void
 test_move(void **state)
@@ -1023,6 +1078,7 @@ main(void)
 		cmocka_unit_test(test_window_growth),
 		cmocka_unit_test(test_echo_crowd),
 		cmocka_unit_test(test_cut_anywhere),
+		cmocka_unit_test(test_turns_over_cuts),
 		cmocka_unit_test(test_move),
 		cmocka_unit_test(test_stale),
 		cmocka_unit_test(test_dead_carrier),
