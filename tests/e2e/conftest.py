@@ -1,8 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures: gateways that end with the test, logs shown when it fails."""
+import signal
+
 import pytest
 
 from gateways import Kit
+
+
+def pytest_configure():
+    # Told to stop, clean up as after a failure.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(hookwrapper=True)
