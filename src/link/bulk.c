@@ -24,11 +24,12 @@
 static size_t
 batch_target(const struct cn_slot *slot, const struct cn_stream *s)
 {
+	uint64_t rate = cn_slot_rate(slot);
 	double coded = BULK_CODED_UNKNOWN;
 	double plain;
 
-	if (slot->rate_bps > 0) {
-		coded = (double)slot->rate_bps * BULK_CODED_US / 1e6;
+	if (rate > 0) {
+		coded = (double)rate * BULK_CODED_US / 1e6;
 		coded = CN_MAX(coded, (double)BULK_CODED_LEAST);
 	}
 	plain = coded * s->ratio;
@@ -260,7 +261,8 @@ start_batch(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 	    cn_probe_bytes(slot->plain, head.plain_len, head.offset == 0) ==
 		CN_PROBE_COMPRESSIBLE) {
 		level = cn_policy_level(&slot->policy, s->profile.level_min,
-		    s->profile.level_max, slot->rate_bps, slot->is_busy, now);
+		    s->profile.level_max, cn_slot_rate(slot), slot->is_busy,
+		    now);
 	}
 	if (level == 0 || !code_batch(link, slot, s, &head, level)) {
 		raw_batch(slot, s, &head, is_again);

@@ -13,6 +13,8 @@
 #define PULL_LEAST 1024u
 /* A path that needs so long for a fragment is slow. */
 #define PULL_SLOW_US 5000u
+/* Fewer pulls than these in an interval tell nothing of the carrier. */
+#define DRAIN_PULLS_LEAST 4u
 
 /* ---- life ---- */
 
@@ -199,6 +201,8 @@ cn_link_attach(struct cn_link *link, uint32_t number, uint64_t generation,
 	slot->is_hold_over = false;
 	slot->rate_bps = slot->rtt_us = slot->ping_rtt_us = 0;
 	slot->is_busy = false;
+	memset(&slot->drain, 0, sizeof(slot->drain));
+	slot->drain.since_us = now;
 	slot->received_blocks = slot->settled_blocks = 0;
 	slot->was_lane = false;
 	slot->heard_us = now;
@@ -286,8 +290,37 @@ dead_at(const struct cn_slot *slot)
 static bool
 is_slow(const struct cn_slot *slot)
 {
-	return slot->rate_bps > 0 &&
-	    slot->rate_bps < CN_FRAGMENT_MAX * UINT64_C(1000000) / PULL_SLOW_US;
+	uint64_t rate = cn_slot_rate(slot);
+
+	return rate > 0 &&
+	    rate < CN_FRAGMENT_MAX * UINT64_C(1000000) / PULL_SLOW_US;
+}
+
+/* Measure what the carrier takes, over times in which it was busy. */
+static void
+measure_drain(struct cn_slot *slot, size_t pulled, uint64_t now)
+{
+	uint64_t passed = now - slot->drain.since_us;
+
+	if (passed >= CN_LINK_DRAIN_US) {
+		uint64_t bps = slot->drain.bytes * 1000000 / passed;
+
+		if (slot->drain.pulls < DRAIN_PULLS_LEAST ||
+		    slot->drain.busy * 10 < slot->drain.pulls * 9) {
+			bps = 0;
+		} else if (slot->drain.bps != 0) {
+			bps = (slot->drain.bps + bps) / 2;
+		}
+		slot->drain.bps = bps;
+		slot->drain.bytes = 0;
+		slot->drain.pulls = slot->drain.busy = 0;
+		slot->drain.since_us = now;
+	}
+	if (pulled > 0) {
+		slot->drain.bytes += pulled;
+		slot->drain.pulls++;
+		slot->drain.busy += slot->is_busy;
+	}
 }
 
 size_t
@@ -327,6 +360,7 @@ cn_link_pull(struct cn_link *link, uint32_t number, uint8_t *out, size_t cap,
 			break;
 		}
 	}
+	measure_drain(slot, used, now);
 	link->stats.sent.framing += used;
 	return used;
 }

@@ -66,6 +66,7 @@
 #define CN_LINK_BAD_HASH_US UINT64_C(600000000)
 #define CN_LINK_BAD_HASHES 3u
 #define CN_LINK_BULK_US UINT64_C(1000000)
+#define CN_LINK_DRAIN_US UINT64_C(100000)
 #define CN_LINK_STARVED_US UINT64_C(10000)
 #define CN_LINK_LANES_PAUSE_US UINT64_C(1000000)
 
@@ -269,7 +270,16 @@ struct cn_slot {
 	struct cn_sent sent;
 	struct cn_policy policy;
 	uint64_t rate_bps, rtt_us; /* as the owner measured */
-	uint64_t ping_rtt_us;      /* as the last PING did; 0: unknown */
+	/*
+	 * What the carrier took while it was busy nearly all the time: a proxy
+	 * on the way hides the path's rate from the socket, not from this.
+	 */
+	struct {
+		uint64_t since_us, bytes;
+		uint32_t pulls, busy; /* with something to send; of them busy */
+		uint64_t bps;         /* 0: it was not busy enough to tell */
+	} drain;
+	uint64_t ping_rtt_us; /* as the last PING did; 0: unknown */
 	bool is_busy;
 	bool is_ping_due, is_pong_due, is_drain_due;
 	bool was_lane;     /* the last fragment was a lane block */
@@ -492,6 +502,16 @@ void cn_lane_in_close(struct cn_link *link, struct cn_slot *slot, uint64_t lane,
 
 void cn_link_carrier_failed(struct cn_link *link, struct cn_slot *slot,
     enum cn_close reason, uint64_t now);
+
+/* Bytes a second that the carrier takes; 0: unknown. */
+static inline uint64_t
+cn_slot_rate(const struct cn_slot *slot)
+{
+	if (slot->rate_bps == 0 || slot->drain.bps == 0) {
+		return CN_MAX(slot->rate_bps, slot->drain.bps);
+	}
+	return CN_MIN(slot->rate_bps, slot->drain.bps);
+}
 
 static inline uint32_t
 cn_slot_number(const struct cn_link *link, const struct cn_slot *slot)
