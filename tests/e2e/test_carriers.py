@@ -352,29 +352,49 @@ sock.close()
 """
 
 
+class Cable:
+    """Two hosts and a cable between them, without an emulator."""
+
+    def __enter__(self):
+        self.user = netns.User()
+        self.a = netns.Host(self.user, "192.0.2.1")
+        self.b = netns.Host(self.user, "192.0.2.2")
+        self.a.run(["ip", "link", "add", "eth", "type", "veth", "peer",
+                    "name", "eth", "netns", str(self.b.holder.pid)])
+        for host in (self.a, self.b):
+            host.run(["ip", "addr", "add", f"{host.address}/30", "dev",
+                      "eth"])
+            host.run(["ip", "link", "set", "eth", "up"])
+        return self
+
+    def __exit__(self, *_):
+        for thing in (self.a, self.b, self.user):
+            thing.close()
+
+
 def test_address_changes(kit):
     """The near gateway gets another address in mid-stream: the stream
     resumes over it."""
-    with netns.Wan(rate="50mbit", delay="5ms") as wan:
+    with Cable() as cable:
         port, target = kit.ports.take(), kit.ports.take()
         far = kit.gateway("far", {
-            "gateway": {"listen": f"{wan.b.address}:7003"},
+            "gateway": {"listen": f"{cable.b.address}:7003"},
             "peers": {"near": {"identity": kit.identity("near")}},
             "offers": {"echo": {"to": f"{HOST}:{target}",
                                 "peers": ["near"]}}})
         near = kit.gateway("near", {
-            "peers": {"far": {"address": f"{wan.b.address}:7003",
+            "peers": {"far": {"address": f"{cable.b.address}:7003",
                               "identity": kit.identity("far")}},
             "services": {"echo": {"listen": f"{HOST}:{port}",
                                   "peer": "far"}}})
-        start_in(wan.b, far)
-        start_in(wan.a, near)
+        start_in(cable.b, far)
+        start_in(cable.a, near)
         near.wait_peer("far")
         python = ["/usr/bin/env", "python3", "-c"]
-        server = wan.b.popen([*python, SERVER, str(target)], stdout=subprocess.PIPE,
+        server = cable.b.popen([*python, SERVER, str(target)], stdout=subprocess.PIPE,
                              bufsize=0)
         assert netns.read_line(server.stdout) == "up\n"
-        client = wan.a.popen([*python, CLIENT, str(port)],
+        client = cable.a.popen([*python, CLIENT, str(port)],
                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              bufsize=0)
         try:
@@ -383,18 +403,19 @@ def test_address_changes(kit):
             assert netns.read_line(client.stdout) == "back\n"
             before = [carrier["local"] for carrier in
                       near.peer("far")["links"][0]["carriers"]]
-            wan.b.run(["ip", "addr", "add", "198.51.100.1/30", "dev", "wan0"])
-            wan.a.run(["ip", "addr", "add", "198.51.100.2/30", "dev", "wan0"])
-            wan.a.run(["ip", "addr", "del", f"{wan.a.address}/30", "dev",
-                       "wan0"])
-            wan.a.run(["ip", "route", "add", f"{wan.b.address}/32", "dev",
-                       "wan0", "src", "198.51.100.2"])
+            for host, address in ((cable.b, "198.51.100.1/30"),
+                                  (cable.a, "198.51.100.2/30")):
+                host.run(["ip", "addr", "add", address, "dev", "eth"])
+            cable.a.run(["ip", "addr", "del", f"{cable.a.address}/30",
+                         "dev", "eth"])
+            cable.a.run(["ip", "route", "add", f"{cable.b.address}/32",
+                         "dev", "eth", "src", "198.51.100.2"])
             client.stdin.write(b"after\n")
             line = netns.read_line(client.stdout, 40)
             assert line == "back\n"
             after = [carrier["local"] for carrier in
                      near.peer("far")["links"][0]["carriers"]]
-            assert before[0].startswith(wan.a.address)
+            assert before[0].startswith(cable.a.address)
             assert after[0].startswith("198.51.100.2")
             client.stdin.close()
             assert netns.read_line(client.stdout) == "end\n"

@@ -12,6 +12,7 @@ import ends
 from gateways import HOST, wait_for
 
 CUT_S = 1.0
+MIB = 1 << 20
 
 
 def counter(gateway, name):
@@ -237,13 +238,24 @@ def test_peer_removed(module_kit):
         for one in pairs:
             talk(*one)
         saved = copy.deepcopy(pair.far.config)
+        # One in the middle of a transfer each way.
+        senders = [ends.Sender(pairs[0][0], bytes(64 * MIB)),
+                   ends.Sender(pairs[1][1], bytes(64 * MIB))]
+        assert ends.receive(pairs[0][1], MIB) == bytes(MIB)
+        assert ends.receive(pairs[1][0], MIB) == bytes(MIB)
         start = time.monotonic()
         reload(pair.far, remove_near)
-        receivers = [ends.Receiver(sock) for one in pairs for sock in one]
+        # Of those that send, sending tells.
+        writing = (pairs[0][0], pairs[1][1])
+        receivers = [ends.Receiver(sock) for one in pairs for sock in one
+                     if sock not in writing]
         for receiver in receivers:
             receiver.join(CUT_S)
             assert receiver.how == "reset"
         assert time.monotonic() - start < CUT_S
+        for sender in senders:
+            sender.join(CUT_S)
+            assert isinstance(sender.error, ends.RESETS)
         for one in pairs:
             for sock in one:
                 sock.close()
