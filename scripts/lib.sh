@@ -127,7 +127,7 @@ parts_test() {
 	unit_tests unit build 2
 	simulation simulation build 1000 600
 	pytests spec 300 tests/spec
-	pytests end-to-end 900 tests/e2e
+	pytests end-to-end 1200 tests/e2e
 }
 
 # parts_sanitized KINDS SEEDS
