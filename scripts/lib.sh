@@ -161,8 +161,9 @@ parts_soak() {
 		meson test -C build --no-rebuild --print-errorlogs \
 		--suite unit -t 20 --logbase testlog --wrapper \
 		'valgrind -q --error-exitcode=9 --leak-check=full'
-	part analyzer 3600 env CN_WERROR=1 scripts/compile build-analyzer \
-		-Dtests=false -Dc_args=-fanalyzer
-	part clang-tidy 3600 scripts/check-tidy build-fuzz
+	part analyzer 3600 scripts/check-analyzer
+	part compile-clang 900 env CC=clang scripts/compile build-clang \
+		-Dtests=false
+	part clang-tidy 3600 scripts/check-tidy build-clang
 	simulation simulation build "$1" 36000
 }

@@ -220,7 +220,7 @@ cn_listener_open(const struct cn_addr *addr,
 	struct cn_listener *listener;
 	struct cn_addr literal = *addr;
 	struct cn_sockaddr sa;
-	int backlog, err, fd;
+	int backlog, err, fd = -1;
 
 	if (addr->kind == CN_ADDR_HOST &&
 	    strcmp(addr->name, "localhost") == 0) {
