@@ -271,6 +271,7 @@ start_batch(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 	touch_history(link, s, now);
 	head.hash = cn_block_batch_hash(&head, slot->plain, head.plain_len);
 	account(link, s, &head);
+	cn_stream_sent(s, head.offset, head.plain_len);
 	if (is_again) {
 		/* Taking from the front of a range never needs memory. */
 		int r = cn_ranges_remove(
@@ -280,7 +281,6 @@ start_batch(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 		(void)r;
 	} else {
 		s->next += head.plain_len;
-		s->sent_max = CN_MAX(s->sent_max, s->next);
 		s->pending_us = cn_stream_sendable(s) > 0 ? now : 0;
 		cn_stream_wake(s);
 	}

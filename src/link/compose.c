@@ -418,8 +418,8 @@ put_data(struct block *b, struct cn_stream *s, size_t len, bool is_raw)
 	is_put = put(b, &frame, s->id, s->next, len);
 	assert(is_put);
 	(void)is_put;
+	cn_stream_sent(s, s->next, len);
 	s->next += len;
-	s->sent_max = CN_MAX(s->sent_max, s->next);
 	s->pending_us = 0;
 	cn_stream_wake(s);
 	b->data_bytes += len;

@@ -393,6 +393,8 @@ void cn_stream_peer_ended(struct cn_stream *s, uint64_t now);
 uint64_t cn_stream_sendable(const struct cn_stream *s);
 /* Go on from offset: after a resume, or when nothing better is known. */
 void cn_stream_rewind(struct cn_stream *s, uint64_t offset, uint64_t now);
+/* A range goes out: the highest offset, and what went more than once. */
+void cn_stream_sent(struct cn_stream *s, uint64_t offset, size_t len);
 /* The range was lost: send it again, raw. */
 void cn_stream_resend(
     struct cn_stream *s, uint64_t offset, uint64_t len, uint64_t now);

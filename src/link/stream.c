@@ -356,14 +356,24 @@ cn_stream_schedule(struct cn_stream *s, uint64_t now)
 /* ---- what the peer said ---- */
 
 void
+cn_stream_sent(struct cn_stream *s, uint64_t offset, size_t len)
+{
+	if (offset < s->sent_max) {
+		uint64_t again = CN_MIN(s->sent_max - offset, (uint64_t)len);
+
+		s->resent += again;
+		s->link->stats.resent += again;
+	}
+	s->sent_max = CN_MAX(s->sent_max, offset + len);
+}
+
+void
 cn_stream_rewind(struct cn_stream *s, uint64_t offset, uint64_t now)
 {
 	s->next = CN_MIN(CN_MAX(offset, s->tx.start), s->sent_max);
 	cn_ranges_clear(&s->resend);
 	cn_history_drop(&s->tx_hist);
 	s->is_fin_sent = false;
-	s->resent += s->sent_max - s->next;
-	s->link->stats.resent += s->sent_max - s->next;
 	cn_stream_schedule(s, now);
 }
 
@@ -382,8 +392,6 @@ cn_stream_resend(
 		cn_stream_rewind(s, from, now);
 		return;
 	}
-	s->resent += to - from;
-	s->link->stats.resent += to - from;
 	cn_history_drop(&s->tx_hist);
 	cn_stream_schedule(s, now);
 }
