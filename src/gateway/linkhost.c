@@ -112,6 +112,7 @@ cn_linkhost_create(struct cn_worker *worker, struct cn_registry_link *entry,
 	memcpy(host->id, entry->id, CN_LINK_ID_BYTES);
 	cn_snap_text(host->name, sizeof(host->name), peer->config->entry.name);
 	host->born_us = host->down_us = now;
+	host->refuse_limit.interval_us = CN_LINKHOST_REFUSED_US;
 	err = create_link(host, now);
 	if (err != CN_OK) {
 		cn_free(host);

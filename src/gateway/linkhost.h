@@ -37,6 +37,8 @@
 #include "net/dialer.h"
 #include "net/gate.h"
 
+/* Between two lines of the log about streams that were refused. */
+#define CN_LINKHOST_REFUSED_US 20000u
 /* The first pause after a failed dial; each further one is twice as long. */
 #define CN_LINKHOST_PAUSE_US 100000u
 /* Without a carrier for longer, new streams are not given to a link unless
@@ -82,6 +84,9 @@ struct cn_linkhost {
 	bool was_up;      /* some carrier came up; the peer knows the link */
 	bool is_outlived; /* its peer is another process now */
 	bool is_ended;
+	/* Opens of the peer, in millionths; they wear off with time. */
+	uint64_t opens_debt, opens_us;
+	struct cn_log_limit refuse_limit; /* of lines about refused ones */
 	uint64_t born_us;
 	uint64_t down_us; /* since when no carrier is up; 0: one is */
 	struct cn_linkhost_slot slot[CN_LINK_SLOTS_MAX];

@@ -336,12 +336,31 @@ static void
 refuse(struct cn_linkhost *host, struct cn_stream *stream, enum cn_reset reason)
 {
 	cn_counter_add(host->worker->counters, CN_COUNTER_STREAMS_REFUSED, 1);
-	CN_LOG(CN_LOG_WARN, "stream-refused",
-	    "peer=%s offer=%s client=%s reason=%s", host->name,
-	    CN_LOG_STR(cn_stream_service(stream)),
-	    CN_LOG_STR(cn_stream_client(stream)), cn_reset_name(reason));
+	if (!cn_log_limited(&host->refuse_limit, cn_clock_us())) {
+		CN_LOG(CN_LOG_WARN, "stream-refused",
+		    "peer=%s offer=%s client=%s reason=%s", host->name,
+		    CN_LOG_STR(cn_stream_service(stream)),
+		    CN_LOG_STR(cn_stream_client(stream)),
+		    cn_reset_name(reason));
+	}
 	cn_stream_reset(stream, reason, cn_clock_us());
 	cn_linkhost_touch(host);
+}
+
+/* Each open costs a dial: even a peer has a limit. */
+static bool
+may_open(struct cn_linkhost *host, uint64_t now)
+{
+	uint64_t worn = (now - host->opens_us) * CN_SESSION_OPENS_MAX;
+
+	host->opens_debt -= CN_MIN(worn, host->opens_debt);
+	host->opens_us = now;
+	if (host->opens_debt + 1000000u >
+	    CN_SESSION_OPENS_MAX * UINT64_C(1000000)) {
+		return false;
+	}
+	host->opens_debt += 1000000u;
+	return true;
 }
 
 /* The peer opened a stream: reach what it asks for. */
@@ -364,7 +383,9 @@ on_open(struct cn_linkhost *host, struct cn_stream *stream)
 		refuse(host, stream, CN_RESET_NO_SERVICE);
 		return;
 	}
-	session = create(host, offer->tally, false, cn_stream_client(stream));
+	session = may_open(host, cn_clock_us())
+	    ? create(host, offer->tally, false, cn_stream_client(stream))
+	    : NULL;
 	if (session == NULL) {
 		refuse(host, stream, CN_RESET_BUSY);
 		return;

@@ -27,6 +27,9 @@
 #include "net/dialer.h"
 #include "net/pump.h"
 
+/* Streams that a peer may open on one link in a second, and at once. */
+#define CN_SESSION_OPENS_MAX 20000u
+
 struct cn_session {
 	struct cn_list item; /* in the host's sessions or worker's orphans */
 	uint64_t id;         /* of the process */
