@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
 """The carriers' port: who gets in, and what all others meet."""
-import os
 import random
 import socket
 import ssl
@@ -31,15 +30,6 @@ def knock(port, data):
     with socket.create_connection((HOST, port), PATIENCE_S) as sock:
         sock.sendall(data)
         return ends.drain(sock)[0]
-
-
-def is_reset(port):
-    """A new connection is, at once or as soon as it says something."""
-    try:
-        with ends.connect(port) as sock:
-            return ends.drain(sock) == (b"", "reset")
-    except ends.RESETS:
-        return True
 
 
 @pytest.fixture(scope="module")
@@ -202,36 +192,6 @@ def test_one_source_fails_ten_times_a_second(kit):
     assert counters(pair.far)["carrier_port_http"] == 1
 
 
-def test_peer_with_another_key_than_configured(kit):
-    pair = kit.forward(start=False)
-    far = pair.near.config["peers"]["far"]
-    far["identity"] = kit.identity("somebody")
-    pair.near.write(pair.near.config)
-    pair.far.start()
-    pair.near.start()
-    error = wait_for("an error", lambda: pair.near.peer("far")["error"])
-    assert "another key" in error
-    # No storm: refusals are tried again slowly.
-    dials = counters(pair.near)["carrier_dials"]
-    time.sleep(2)
-    assert counters(pair.near)["carrier_dials"] <= dials + 1
-    assert is_reset(pair.port)
-
-
-def test_peer_that_does_not_know_us(kit):
-    pair = kit.forward(start=False)
-    pair.far.config["peers"]["near"]["identity"] = kit.identity("somebody")
-    pair.far.write(pair.far.config)
-    pair.far.start()
-    pair.near.start()
-    error = wait_for("an error", lambda: pair.near.peer("far")["error"])
-    assert "does not know our identity" in error
-    assert counters(pair.far)["carrier_port_unpinned"] >= 1
-    dials = counters(pair.near)["carrier_dials"]
-    time.sleep(2)
-    assert counters(pair.near)["carrier_dials"] <= dials + 1
-
-
 def test_something_else_answers_at_the_peers_address(kit):
     pair = kit.forward(start=False)
     target = ends.listen(port_of(pair.far))
@@ -242,40 +202,6 @@ def test_something_else_answers_at_the_peers_address(kit):
     assert error
     server.close()
     target.close()
-
-
-def test_rekeying_under_load(kit):
-    pair = kit.forward(start=False)
-    for gateway in pair.near, pair.far:
-        gateway.environment["COMPRESSNET_TEST_REKEY_BYTES"] = "100000"
-    pair.start()
-    target = ends.listen(pair.target)
-    client, server = ends.both_ends(target, pair.port)
-    up = random.Random(2).randbytes(5_000_000)
-    down = random.Random(3).randbytes(5_000_000)
-    ends.swap(client, server, up, down)
-    for gateway in pair.near, pair.far:
-        assert counters(gateway)["carrier_rekeys"] >= 20
-    for sock in client, server, target:
-        sock.close()
-
-
-def test_key_that_others_can_read(kit):
-    pair = kit.forward(start=False)
-    os.chmod(pair.near.config["gateway"]["key"], 0o644)
-    pair.near.start(wait=False)
-    pair.near.may_end = True
-    assert pair.near.process.wait(PATIENCE_S) == 1
-    assert "start-refused" in pair.near.log()
-
-
-def test_no_key_at_all(kit):
-    pair = kit.forward(start=False)
-    os.unlink(pair.near.config["gateway"]["key"])
-    pair.near.start(wait=False)
-    pair.near.may_end = True
-    assert pair.near.process.wait(PATIENCE_S) == 1
-    assert "compressnet key gen" in pair.near.log()
 
 
 def test_more_memory_than_there_is(kit):
