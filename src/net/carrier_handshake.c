@@ -268,6 +268,24 @@ cn_carrier_read_hello(struct cn_carrier *carrier)
 	take_hello(carrier, &hello);
 }
 
+/*
+ * A write failed: the other end has closed.  It may have said why before,
+ * in an alert that waits to be read: who refuses our certificate does so
+ * after the handshake has ended here.
+ */
+static int
+last_word(struct cn_carrier *carrier, int failure)
+{
+	uint8_t byte;
+	int err;
+	int n;
+
+	errno = 0;
+	n = SSL_read(carrier->ssl, &byte, sizeof(byte));
+	err = n > 0 ? CN_EAGAIN : cn_carrier_ssl_error(carrier, n);
+	return err == CN_EACCES || err == CN_EPROTO ? err : failure;
+}
+
 static void
 start_hello(struct cn_carrier *carrier)
 {
@@ -284,7 +302,7 @@ start_hello(struct cn_carrier *carrier)
 		err = cn_carrier_say(carrier, &carrier->hello);
 	}
 	if (err != CN_OK) {
-		cn_carrier_fail_tls(carrier, err);
+		cn_carrier_fail_tls(carrier, last_word(carrier, err));
 		return;
 	}
 	/* The hello may have come with the end of the handshake. */
