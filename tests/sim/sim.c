@@ -30,6 +30,7 @@
 #include "base/pool.h"
 #include "base/rand.h"
 #include "codec/codec.h"
+#include "hostile.h"
 #include "link/link.h"
 #include "wire/block.h"
 
@@ -62,6 +63,8 @@ struct end {
 	uint64_t reset_at; /* resets itself once it wrote and read so much */
 	uint64_t wakes_at; /* reads nothing before */
 	uint32_t write_max, read_max;
+	bool is_full;     /* no room: waits for WRITABLE */
+	bool is_empty;    /* nothing to read: waits for READABLE */
 	bool is_finished; /* said end of file */
 	bool is_shut;     /* saw the other's end of file */
 	bool did_reset;
@@ -81,6 +84,7 @@ enum fate {
 	FATE_NONE,
 	FATE_LOST,   /* no carrier comes back: the resume window ends */
 	FATE_CRASH,  /* one side's process dies; the other is told so */
+	FATE_EVIL,   /* the same, but first it says anything */
 	FATE_DRAIN,  /* one side wants to go */
 	FATE_MEMORY, /* allocations fail now and then */
 	FATE_POOR    /* the pools are small from the start */
@@ -106,6 +110,8 @@ struct world {
 	bool may_lose;   /* resets by a lost link are explained */
 	unsigned cut_chance, flip_chance, stall_chance; /* of 10000 a step */
 	bool is_tiny; /* carriers hand over a few bytes at a time */
+	bool is_edgy; /* applications move only when told to */
+	int dead;     /* carrier that does not come back once cut; -1: none */
 	uint64_t cuts, flips;
 	bool is_failed;
 	char why[256];
@@ -196,8 +202,12 @@ end_write(struct world *w, int side, struct flow *f)
 		}
 		return;
 	}
+	if (w->is_edgy && e->is_full) {
+		return;
+	}
 	n = cn_stream_fill_spans(
 	    e->stream, spans, 1 + cn_prng_below(&w->prng, CN_ARRAY_LEN(spans)));
+	e->is_full = n == 0;
 	for (size_t i = 0; i < n && got < want; i++) {
 		size_t part = CN_MIN(spans[i].len, want - got);
 
@@ -218,8 +228,13 @@ end_read(struct world *w, int side, struct flow *f)
 	size_t most = 1 +
 	    cn_prng_below(
 		&w->prng, w->is_calm ? sizeof(expected) : e->read_max);
-	size_t n = cn_stream_read_spans(e->stream, spans, 8);
+	size_t n;
 
+	if (w->is_edgy && e->is_empty) {
+		return;
+	}
+	n = cn_stream_read_spans(e->stream, spans, 8);
+	e->is_empty = n == 0;
 	for (size_t i = 0; i < n && taken < most; i++) {
 		size_t part = CN_MIN(spans[i].len, most - taken);
 
@@ -380,8 +395,11 @@ events(struct world *w, int side)
 			stream_accepted(w, side, ev.stream);
 			break;
 		case CN_LINK_EVENT_READABLE:
+			flow_of(w, ev.stream)->end[side].is_empty = false;
+			break;
 		case CN_LINK_EVENT_WRITABLE:
-			break; /* the ends poll */
+			flow_of(w, ev.stream)->end[side].is_full = false;
+			break;
 		case CN_LINK_EVENT_ENDED:
 		case CN_LINK_EVENT_RESET:
 			stream_over(w, side, &ev);
@@ -532,7 +550,8 @@ redial(struct world *w, uint32_t slot)
 	struct carrier *c = &w->carrier[slot];
 
 	if ((c->is_up[0] && c->is_up[1]) || w->now < c->dial_at ||
-	    w->is_cut_off || w->crashed >= 0) {
+	    w->is_cut_off || w->crashed >= 0 ||
+	    (w->dead == (int)slot && c->generation > 0)) {
 		return;
 	}
 	c->generation++;
@@ -598,9 +617,13 @@ make_world(struct world *w, uint64_t seed)
 	w->now = 1000000 + cn_prng_below(&w->prng, 1000000);
 	w->slots = 1 + (uint32_t)cn_prng_below(&w->prng, SIM_SLOTS);
 	w->flows = 1 + (int)cn_prng_below(&w->prng, SIM_STREAMS);
-	w->crashed = -1;
+	w->crashed = w->dead = -1;
+	w->is_edgy = cn_prng_chance(&w->prng, 1, 2);
+	if (w->slots > 1 && cn_prng_chance(&w->prng, 1, 4)) {
+		w->dead = (int)cn_prng_below(&w->prng, w->slots);
+	}
 	if (cn_prng_chance(&w->prng, 1, 3)) {
-		w->fate = (enum fate)cn_prng_below(&w->prng, 6);
+		w->fate = (enum fate)cn_prng_below(&w->prng, 7);
 	}
 	if (w->fate == FATE_POOR) {
 		w->may_lose = w->is_struck = true;
@@ -680,6 +703,54 @@ adversary(struct world *w)
 	}
 }
 
+/* What was said to the survivor must not kill it, nor keep it busy. */
+static void
+say_anything(struct world *w, struct cn_link *victim)
+{
+	uint8_t out[4 * CN_FRAGMENT_MAX];
+	struct cn_link_event ev;
+
+	for (int i = 0; i < 300 && !w->is_failed; i++) {
+		size_t len = hostile_fragment(&w->prng, out), used;
+
+		if (!cn_link_is_up(victim, 0) &&
+		    cn_link_attach(victim, 0, ++w->carrier[0].generation,
+			&w->hello[0], w->now) != CN_OK) {
+			fail(w, "attach refused after lies");
+			return;
+		}
+		(void)!cn_link_receive(victim, 0, out, len, w->now, &used);
+		for (int n = 0;
+		     cn_link_pull(victim, 0, out, sizeof(out), w->now) > 0;
+		     n++) {
+			if (n > 1000) {
+				fail(w, "pull has no end");
+				return;
+			}
+		}
+		w->now += cn_prng_below(&w->prng, 100000);
+		cn_link_tick(victim, w->now);
+		if (cn_link_deadline(victim) <= w->now) {
+			fail(w, "deadline stays after lies");
+		}
+		while (cn_link_event(victim, &ev)) {
+			if (ev.type == CN_LINK_EVENT_OPEN) {
+				cn_stream_reset(
+				    ev.stream, CN_RESET_REFUSED, w->now);
+			} else if (ev.type == CN_LINK_EVENT_ENDED ||
+			    ev.type == CN_LINK_EVENT_RESET) {
+				struct flow *f = flow_of(w, ev.stream);
+				int side =
+				    f->end[0].stream == ev.stream ? 0 : 1;
+
+				f->end[side].stream = NULL;
+				f->end[side].how = HOW_RESET;
+				cn_stream_release(ev.stream);
+			}
+		}
+	}
+}
+
 /* The process of one side dies: its applications see resets, its link and
  * all it knew are gone.  The other side redials and hears LINK_UNKNOWN. */
 static void
@@ -702,6 +773,9 @@ crash(struct world *w)
 		}
 	}
 	events(w, 1 - side);
+	if (w->fate == FATE_EVIL) {
+		say_anything(w, w->link[1 - side]);
+	}
 	cn_link_reset_all(w->link[1 - side], CN_RESET_LINK_LOST, w->now);
 	events(w, 1 - side);
 	cn_link_free(&w->link[1 - side]);
@@ -725,6 +799,7 @@ strike(struct world *w)
 		w->now += cn_prng_below(&w->prng, 2) * UINT64_C(700000000);
 		break;
 	case FATE_CRASH:
+	case FATE_EVIL:
 		crash(w);
 		break;
 	case FATE_DRAIN:
@@ -783,6 +858,9 @@ step(struct world *w)
 		}
 		if (cn_link_deadline(w->link[side]) <= w->now) {
 			cn_link_tick(w->link[side], w->now);
+			if (cn_link_deadline(w->link[side]) <= w->now) {
+				fail(w, "side %d: its deadline stays", side);
+			}
 		}
 		events(w, side);
 	}
