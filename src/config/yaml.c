@@ -356,10 +356,18 @@ has_control(const char *text, size_t len)
 	return false;
 }
 
+static int
+refuse(struct reader *reader, const char *message, const char *hint)
+{
+	complain(reader, reader->line, reader->column, message, hint);
+	return CN_ECONFIG;
+}
+
 /*
  * The text of a token, at most CN_YAML_TEXT_MAX + 1 bytes of it.  Taken piece
  * by piece: in libfyaml 0.7 fy_token_get_text() leaks where a text has many
  * escapes, and fy_token_iter_read() puts all pieces in one place.
+ * Returns CN_OK, CN_ENOMEM, or CN_ECONFIG when libfyaml cannot read it.
  */
 static int
 read_token(struct fy_token *token, char text[CN_YAML_TEXT_MAX + 1], size_t *len)
@@ -381,7 +389,8 @@ read_token(struct fy_token *token, char text[CN_YAML_TEXT_MAX + 1], size_t *len)
 	}
 	fy_token_iter_finish(iterator);
 	fy_token_iter_destroy(iterator);
-	return err != 0 ? CN_ENOMEM : CN_OK;
+	/* It fails on a block value that ends in blanks at the file's end. */
+	return err != 0 ? CN_ECONFIG : CN_OK;
 }
 
 static int
@@ -413,6 +422,10 @@ on_scalar(struct reader *reader, const struct fy_event *event)
 	int err;
 
 	err = read_token(token, text, &len);
+	if (err == CN_ECONFIG) {
+		return refuse(reader, "this value cannot be read",
+		    "remove the blanks at the end of the file");
+	}
 	if (err == CN_OK) {
 		err = check_text(reader, text, len);
 	}
@@ -455,13 +468,6 @@ on_open(struct reader *reader, enum cn_yaml_kind kind)
 		reader->depth++;
 	}
 	return err;
-}
-
-static int
-refuse(struct reader *reader, const char *message, const char *hint)
-{
-	complain(reader, reader->line, reader->column, message, hint);
-	return CN_ECONFIG;
 }
 
 /* Anchors and tags hang on values of every kind. */

@@ -98,6 +98,11 @@ test_bytes(void **state)
 	    "characters\n"
 	    "    1 | gateway: {name: \"l\\u001bm\"}\n"
 	    "      |                 ^~~~~~~~~~\n");
+	must_fail("gateway: >\n  ",
+	    "a.yaml:2:1: error: this value cannot be read; remove the blanks "
+	    "at the end of the file\n"
+	    "    2 |   \n"
+	    "      | ^\n");
 }
 
 static void
