@@ -12,6 +12,14 @@ PATIENCE_S = 20
 RESETS = (ConnectionResetError, BrokenPipeError)
 
 
+class Connection(socket.socket):
+    """A client's socket.  A gateway may reset it so soon that connect()
+    tells already; it then counts as one that was reset, as it would a
+    moment later."""
+
+    was_reset = False
+
+
 def connect(port, host=HOST):
     """A connection; host may be a path of a Unix socket with port None."""
     if port is None:
@@ -19,7 +27,17 @@ def connect(port, host=HOST):
         sock.settimeout(PATIENCE_S)
         sock.connect(host)
         return sock
-    sock = socket.create_connection((host, port), timeout=PATIENCE_S)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = Connection(family)
+    sock.settimeout(PATIENCE_S)
+    try:
+        sock.connect((host, port))
+    except ConnectionResetError:
+        sock.was_reset = True
+        return sock
+    except OSError:
+        sock.close()
+        raise
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
@@ -72,6 +90,8 @@ def receive(sock, count):
 def drain(sock):
     """All that still comes, and how it ends: "end" or "reset"."""
     data = bytearray()
+    if getattr(sock, "was_reset", False):
+        return b"", "reset"
     while True:
         try:
             part = sock.recv(65536)
