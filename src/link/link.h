@@ -64,6 +64,7 @@ struct cn_link_profile {
 	uint32_t coalesce_us; /* longest that small data waits, busy carrier */
 	int level_min;        /* zstd levels that the policy may use; */
 	int level_max;        /* equal: fixed.  0 and 0: never code */
+	bool dedup;           /* refer to the store and fill it */
 };
 
 /* What opens a stream here.  All borrowed during the call. */
@@ -71,6 +72,7 @@ struct cn_link_open {
 	const char *service; /* name of the offer at the peer, 1..63 bytes */
 	uint64_t scope;      /* key of the scope; same key, shared history */
 	const char *client;  /* text of the client's address, or NULL */
+	bool is_unstored;    /* neither side may keep its bytes */
 	struct cn_link_profile profile;
 };
 
