@@ -42,6 +42,7 @@ static const struct cn_shape_field bytes_rows[] = {
 	U64(wan),
 	U64(literal),
 	U64(raw),
+	U64(copied),
 	U64(coded),
 	U64(framing),
 };
@@ -305,6 +306,7 @@ cn_snap_bytes_add(struct cn_snap_bytes *sum, const struct cn_snap_bytes *more)
 	sum->wan += more->wan;
 	sum->literal += more->literal;
 	sum->raw += more->raw;
+	sum->copied += more->copied;
 	sum->coded += more->coded;
 	sum->framing += more->framing;
 }

@@ -66,6 +66,7 @@ struct cn_snap_bytes {
 	uint64_t wan;
 	uint64_t literal; /* of lan: went through zstd */
 	uint64_t raw;     /* of lan: went as they are */
+	uint64_t copied;  /* of lan: went as references to the store */
 	uint64_t coded;   /* of wan: carried the literal ones */
 	uint64_t framing; /* of wan: heads, frames and control */
 };

@@ -407,16 +407,21 @@ static bool
 has_memory(const struct cn_config *config)
 {
 	uint64_t room = cn_headroom_memory();
+	/* Neither is more than 1 TiB, so the sum is one of 64 bits. */
+	uint64_t limit = config->memory.limit_bytes;
+	uint64_t store = config->store.memory_bytes;
+	uint64_t index = cn_config_store_index(config);
 
-	if (config->memory.limit_bytes <= room) {
+	if (limit + store + index <= room) {
 		return true;
 	}
 	CN_LOG(CN_LOG_ERROR, "start-refused",
-	    "text=%s limit=%llu available=%llu",
-	    CN_LOG_STR("memory.limit is more than this machine or its "
-		       "control group has"),
-	    (unsigned long long)config->memory.limit_bytes,
-	    (unsigned long long)room);
+	    "text=%s memory.limit=%llu store.memory=%llu store.index=%llu "
+	    "available=%llu",
+	    CN_LOG_STR("memory.limit, store.memory and store.index together "
+		       "are more than this machine or its control group has"),
+	    (unsigned long long)limit, (unsigned long long)store,
+	    (unsigned long long)index, (unsigned long long)room);
 	return false;
 }
 

@@ -46,6 +46,13 @@ cn_tally_unref(struct cn_tally **tp)
 	}
 }
 
+/* Plain bytes that went as references; the engine sends none yet. */
+static uint64_t
+copied_of(const struct cn_link_bytes *bytes CN_UNUSED)
+{
+	return 0;
+}
+
 static void
 grow(_Atomic uint64_t *sum, uint64_t n)
 {
@@ -59,6 +66,7 @@ add(struct cn_tally_bytes *sum, const struct cn_link_bytes *bytes)
 	grow(&sum->wan, bytes->coded + bytes->raw + bytes->framing);
 	grow(&sum->literal, bytes->literal);
 	grow(&sum->raw, bytes->raw);
+	grow(&sum->copied, copied_of(bytes));
 	grow(&sum->coded, bytes->coded);
 	grow(&sum->framing, bytes->framing);
 }
@@ -83,6 +91,7 @@ read_bytes(const struct cn_tally_bytes *from, struct cn_snap_bytes *ret)
 	ret->wan = get(&from->wan);
 	ret->literal = get(&from->literal);
 	ret->raw = get(&from->raw);
+	ret->copied = get(&from->copied);
 	ret->coded = get(&from->coded);
 	ret->framing = get(&from->framing);
 }
@@ -102,6 +111,7 @@ cn_tally_snap(const struct cn_link_bytes *bytes, struct cn_snap_bytes *ret)
 	ret->wan = bytes->coded + bytes->raw + bytes->framing;
 	ret->literal = bytes->literal;
 	ret->raw = bytes->raw;
+	ret->copied = copied_of(bytes);
 	ret->coded = bytes->coded;
 	ret->framing = bytes->framing;
 }

@@ -13,7 +13,7 @@
 #include "base/pool.h"
 #include "codec/codec.h"
 
-const struct cn_link_profile pair_profile = { 0, 1, 3 };
+const struct cn_link_profile pair_profile = { 0, 1, 3, true };
 
 void
 pair_config(struct cn_link_config *config)
