@@ -518,6 +518,12 @@ take_frame(struct cn_link *link, struct cn_slot *slot, const struct cn_frame *f,
 	case CN_FRAME_RESUME_END:
 	case CN_FRAME_DRAIN:
 		break;
+	case CN_FRAME_HAVE:
+	case CN_FRAME_WANT:
+	case CN_FRAME_EXTENTS:
+	case CN_FRAME_LACK:
+		/* Their feature is not in force. */
+		return CN_EPROTO;
 	}
 	taken->is_eliciting = true;
 	switch (f->type) {
@@ -559,6 +565,10 @@ take_frame(struct cn_link *link, struct cn_slot *slot, const struct cn_frame *f,
 	case CN_FRAME_NACK:
 	case CN_FRAME_PONG:
 	case CN_FRAME_CLOSE:
+	case CN_FRAME_HAVE:
+	case CN_FRAME_WANT:
+	case CN_FRAME_EXTENTS:
+	case CN_FRAME_LACK:
 		break;
 	}
 	return CN_EPROTO;
