@@ -362,6 +362,10 @@ rebuild_entry(struct cn_link *link, struct cn_slot *slot,
 	case CN_FRAME_BLOCK_ACK:
 	case CN_FRAME_PONG:
 	case CN_FRAME_CLOSE:
+	case CN_FRAME_HAVE:
+	case CN_FRAME_WANT:
+	case CN_FRAME_EXTENTS:
+	case CN_FRAME_LACK:
 		return CN_OK;
 	}
 	if (s == NULL) {

@@ -20,6 +20,7 @@ DATA_MAX = 15000
 BATCH_PLAIN_MAX = 262144
 PREFIX_MAX = 2097152
 VARINT_MAX = 2 ** 62 - 1
+LOG_END = 2 ** 60
 DIGEST_SEEDS = (0x636f6d7072657373, 0x0000006e65742f31)
 KEEP = 0x10
 
@@ -180,6 +181,27 @@ def token(c):
     return {"token": c.take(8).hex()}
 
 
+def log(c):
+    return {"flags": c.varint(0, 1), "epoch": c.take(8).hex()}
+
+
+def frame_node(c):
+    out = {**log(c), "level": c.varint(0, 10)}
+    out["index"] = c.varint(0, 16 ** (10 - out["level"]) - 1)
+    return out
+
+
+def frame_extents(c):
+    return {**log(c), "sequence": c.varint(0, 2 ** 40 - 1),
+            "hashes": [c.take(4).hex() for _ in range(32)]}
+
+
+def frame_lack(c):
+    out = {**log(c), "pos": c.varint(0, LOG_END - 1)}
+    out["length"] = c.varint(1, LOG_END - out["pos"])
+    return out
+
+
 FRAMES = {
     0x01: ("open", frame_open),
     0x02: ("data", frame_data),
@@ -202,6 +224,10 @@ FRAMES = {
     0x11: ("resume-end", lambda c: {}),
     0x12: ("drain", lambda c: {}),
     0x13: ("close", lambda c: {"code": c.varint(), "text": c.text(0, 200)}),
+    0x14: ("have", lambda c: {**frame_node(c), "hash": c.take(8).hex()}),
+    0x15: ("want", frame_node),
+    0x16: ("extents", frame_extents),
+    0x17: ("lack", frame_lack),
 }
 
 
