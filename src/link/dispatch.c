@@ -535,12 +535,6 @@ take_frame(struct cn_link *link, struct cn_slot *slot, const struct cn_frame *f,
 	case CN_FRAME_EXTENTS:
 	case CN_FRAME_LACK:
 		break;
-	case CN_FRAME_HAVE:
-	case CN_FRAME_WANT:
-	case CN_FRAME_EXTENTS:
-	case CN_FRAME_LACK:
-		/* Their feature is not in force. */
-		return CN_EPROTO;
 	}
 	taken->is_eliciting = true;
 	switch (f->type) {
@@ -587,10 +581,6 @@ take_frame(struct cn_link *link, struct cn_slot *slot, const struct cn_frame *f,
 	case CN_FRAME_NACK:
 	case CN_FRAME_PONG:
 	case CN_FRAME_CLOSE:
-	case CN_FRAME_HAVE:
-	case CN_FRAME_WANT:
-	case CN_FRAME_EXTENTS:
-	case CN_FRAME_LACK:
 		break;
 	}
 	return CN_EPROTO;

@@ -209,27 +209,9 @@ confirm_nacks(const struct cn_link *link, struct cn_slot *slot,
 	}
 }
 
-/* The peer keeps what this block stored: it may be referred to. */
-static void
-hold_stores(const struct cn_link *link, const struct cn_sent *table,
-    const struct cn_sent_block *block)
-{
-	struct cn_pair *pair = cn_dedup_pair(link->config.dedup);
-
-	for (uint32_t i = 0; i < block->entries; i++) {
-		const struct cn_entry *entry =
-		    entry_at(table, table->first_entry + i);
-
-		if (entry->type == CN_ENTRY_STORE) {
-			cn_pair_held(pair, cn_pair_epoch(pair), entry->offset,
-			    entry->len);
-		}
-	}
-}
-
 /* Forget the blocks at the front that are settled. */
 static void
-forget_settled(struct cn_link *link, struct cn_slot *slot)
+forget_settled(const struct cn_link *link, struct cn_slot *slot)
 {
 	struct cn_sent *table = &slot->sent;
 
@@ -243,11 +225,50 @@ forget_settled(struct cn_link *link, struct cn_slot *slot)
 		if (!block->is_lost && cn_ranges_count(&slot->nacked) > 0) {
 			confirm_nacks(link, slot, block);
 		}
-		if (!block->is_lost && block->has_stores) {
-			hold_stores(link, table, block);
-		}
 		table->first_entry += block->entries;
 		table->first_block++;
+	}
+}
+
+/* A walk over the table: a block and the first of its entries. */
+struct walk {
+	uint64_t block;
+	uint64_t entry;
+};
+
+/* The peer keeps what this block stored: it may be referred to. */
+static void
+hold_stores(const struct cn_link *link, const struct cn_sent *table,
+    const struct walk *walk)
+{
+	struct cn_pair *pair = cn_dedup_pair(link->config.dedup);
+	uint32_t entries = block_at(table, walk->block)->entries;
+
+	for (uint32_t i = 0; i < entries; i++) {
+		const struct cn_entry *entry = entry_at(table, walk->entry + i);
+
+		if (entry->type == CN_ENTRY_STORE) {
+			cn_pair_held(pair, cn_pair_epoch(pair), entry->offset,
+			    entry->len);
+		}
+	}
+}
+
+/* Blocks from the walk's on, below `to', are settled, or passed over. */
+static void
+walk_on(const struct cn_link *link, struct cn_sent *table, struct walk *walk,
+    uint64_t to, bool is_settled)
+{
+	for (; walk->block < to; walk->block++) {
+		struct cn_sent_block *block = block_at(table, walk->block);
+
+		if (is_settled && !block->is_settled) {
+			block->is_settled = true;
+			if (block->has_stores) {
+				hold_stores(link, table, walk);
+			}
+		}
+		walk->entry += block->entries;
 	}
 }
 
@@ -256,14 +277,13 @@ cn_sent_settle(struct cn_link *link, struct cn_slot *slot,
     const struct cn_frame_block_ack *ack)
 {
 	struct cn_sent *table = &slot->sent;
+	struct walk walk = { table->first_block, table->first_entry };
 	uint64_t at = ack->next;
 
 	if (ack->next > table->next_block) {
 		return CN_EPROTO;
 	}
-	for (uint64_t n = table->first_block; n < ack->next; n++) {
-		block_at(table, n)->is_settled = true;
-	}
+	walk_on(link, table, &walk, at, true);
 	for (uint64_t i = 0; i < ack->ranges; i++) {
 		if (ack->range[i].skip > table->next_block - at ||
 		    ack->range[i].run >
@@ -271,11 +291,9 @@ cn_sent_settle(struct cn_link *link, struct cn_slot *slot,
 			return CN_EPROTO;
 		}
 		at += ack->range[i].skip;
-		for (uint64_t n = CN_MAX(at, table->first_block);
-		     n < at + ack->range[i].run; n++) {
-			block_at(table, n)->is_settled = true;
-		}
+		walk_on(link, table, &walk, at, false);
 		at += ack->range[i].run;
+		walk_on(link, table, &walk, at, true);
 	}
 	forget_settled(link, slot);
 	return CN_OK;
@@ -362,10 +380,6 @@ rebuild_entry(struct cn_link *link, struct cn_slot *slot,
 	case CN_FRAME_BLOCK_ACK:
 	case CN_FRAME_PONG:
 	case CN_FRAME_CLOSE:
-	case CN_FRAME_HAVE:
-	case CN_FRAME_WANT:
-	case CN_FRAME_EXTENTS:
-	case CN_FRAME_LACK:
 		return CN_OK;
 	}
 	if (s == NULL) {
