@@ -76,6 +76,7 @@ struct cn_linkhost {
 	struct cn_worker *worker;
 	struct cn_registry_link *entry; /* ours to remove */
 	struct cn_link *link;           /* owned */
+	struct cn_dedup *dedup;         /* owned; NULL: there is no store */
 	uint8_t peer[CN_IDENTITY_BYTES];
 	uint8_t id[CN_LINK_ID_BYTES];
 	uint8_t peer_boot[CN_BOOT_ID_BYTES];
