@@ -121,7 +121,7 @@ choose_prefix(
 		return 0;
 	}
 	len = cn_codec_prefix_len(level, batch->payload_len,
-	    CN_MIN(m->s->tx_hist.len, m->slot->peer_prefix_max));
+	    CN_MIN((size_t)m->s->tx_hist.len, m->slot->peer_prefix_max));
 	*ret = room - len;
 	return len;
 }

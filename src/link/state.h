@@ -134,9 +134,8 @@ struct cn_stream {
 	void *owner;          /* not ours; never read */
 	uint64_t id;
 	uint64_t scope;
-	bool is_unstored; /* nothing of it is kept or referred to */
-	char *service;    /* owned */
-	char *client;     /* owned; NULL: none */
+	char *service; /* owned */
+	char *client;  /* owned; NULL: none */
 	struct cn_link_profile profile;
 	uint64_t opened_us;
 
@@ -148,9 +147,12 @@ struct cn_stream {
 	bool is_confirmed; /* the peer knows it */
 	bool was_opened;   /* an OPEN went out, on whatever carrier */
 	bool is_waiting;   /* for the peer's RESUME */
+	bool is_unstored;  /* nothing of it is kept or referred to */
 
-	unsigned due;                /* enum cn_due */
-	unsigned told;               /* enum cn_told */
+	unsigned due;         /* enum cn_due */
+	unsigned told;        /* enum cn_told */
+	uint32_t store_wakes; /* the link's wakes when it began to wait */
+	uint32_t parked_look; /* the link's look at which one went on waiting */
 	struct cn_list due_item;     /* in the slot's urgent or lazy */
 	struct cn_list small_item;   /* in the lane's streams */
 	struct cn_list bulk_item;    /* in the slot's bulk */
@@ -183,8 +185,7 @@ struct cn_stream {
 	bool was_raw;      /* its last batch was */
 	bool is_roomless;  /* the owner found no room and waits to be told */
 	struct cn_match_state match; /* where the last batch's copies end */
-	uint64_t store_us;    /* a batch waits for the store till then; 0: no */
-	unsigned store_wakes; /* the link's wakes when it began to wait */
+	uint64_t store_us; /* a batch waits for the store till then; 0: no */
 
 	/* Receiving.  ring.start = consumed, ring.end = received. */
 	struct cn_ring rx;
@@ -201,10 +202,9 @@ struct cn_stream {
 	uint8_t fin_digest[CN_DIGEST_BYTES];
 	bool is_fin_known;
 	bool is_fin_verified;
-	bool is_shut;         /* the owner shut the local socket down */
-	bool is_keeping;      /* the sender asked to keep history */
-	unsigned parked;      /* batches that wait for the store */
-	unsigned parked_look; /* the link's look at which one went on waiting */
+	bool is_shut;    /* the owner shut the local socket down */
+	bool is_keeping; /* the sender asked to keep history */
+	uint8_t parked;  /* batches that wait for the store */
 
 	size_t walk; /* its place, for cn_link_next_stream() */
 	struct cn_link_bytes sent, received_bytes;
