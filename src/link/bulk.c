@@ -37,6 +37,21 @@ batch_target(const struct cn_slot *slot, const struct cn_stream *s)
 }
 
 /*
+ * The rate that the choice of a level may count on; 0: unknown.  The kernel's
+ * is that of the next hop, which may be a proxy that takes bytes faster than
+ * the path behind it, so where a busy carrier would have been measured here
+ * by now, only that measure counts.
+ */
+static uint64_t
+level_rate(const struct cn_slot *slot)
+{
+	bool is_measurable = slot->rate_bps > CN_LINK_DRAIN_PULLS *
+		CN_FRAGMENT_MAX * (UINT64_C(1000000) / CN_LINK_DRAIN_US);
+
+	return slot->drain.bps == 0 && is_measurable ? 0 : cn_slot_rate(slot);
+}
+
+/*
  * Until when the stream's bytes are collected: 0 when they go now.  They wait
  * only when more is to come: the socket was not empty, or it has been moving
  * much lately without being a dialogue.
@@ -116,6 +131,40 @@ has_buffers(struct cn_slot *slot)
 	return slot->plain != NULL && slot->coded != NULL;
 }
 
+/* One coding of a batch's bytes, into slot->coded. */
+struct attempt {
+	const uint8_t *plain; /* with the history just before it */
+	size_t len;
+	size_t history_len;
+	size_t prefix_len; /* what the level took of the history */
+	size_t coded_len;  /* len when it does not pay */
+	uint64_t took_ns;
+};
+
+static int
+attempt(
+    struct cn_link *link, struct cn_slot *slot, struct attempt *a, int level)
+{
+	struct cn_codec *codec = link->config.codec;
+	const uint8_t *prefix = NULL;
+	uint64_t t0 = cn_codec_clock_ns(codec);
+	int r;
+
+	a->prefix_len = 0;
+	if (a->history_len > 0) {
+		a->prefix_len =
+		    cn_codec_prefix_len(level, a->len, a->history_len);
+		prefix = a->plain - a->prefix_len;
+	}
+	r = cn_codec_batch_encode(codec, level, prefix, a->prefix_len, a->plain,
+	    a->len, slot->coded, a->len - a->len / 32, &a->coded_len);
+	if (r != CN_OK) {
+		a->coded_len = a->len;
+	}
+	a->took_ns = cn_codec_clock_ns(codec) - t0;
+	return r;
+}
+
 /*
  * Try to code the batch whose plain bytes stand in slot->plain.  On success
  * its bytes are in slot->coded and the history, if kept, has grown by it.
@@ -124,52 +173,43 @@ static bool
 code_batch(struct cn_link *link, struct cn_slot *slot, struct cn_stream *s,
     struct cn_batch_head *head, int level)
 {
-	struct cn_codec *codec = link->config.codec;
 	bool is_last =
 	    s->is_finished && head->offset + head->plain_len == s->tx.end;
-	size_t len = head->plain_len, cap = len - len / 32, coded_len;
-	const uint8_t *plain = slot->plain, *prefix = NULL;
-	size_t prefix_len = 0;
+	size_t len = head->plain_len;
+	struct attempt a = { .plain = slot->plain, .len = len };
+	int trial = cn_policy_trial(&slot->policy);
 	uint8_t *room = NULL;
-	uint64_t t0;
 	int r;
 
 	if (s->tx_hist.len > 0 && s->tx_hist.end != head->offset) {
 		cn_history_drop(&s->tx_hist);
 	}
-	if (cap == 0) {
-		return false;
-	}
 	if (slot->peer_prefix_max > 0 && (s->tx_hist.len > 0 || !is_last)) {
 		room = cn_history_room(&s->tx_hist, len);
 	}
 	if (room != NULL) {
-		memcpy(room, plain, len);
-		plain = room;
-		prefix_len = cn_codec_prefix_len(
-		    level, len, CN_MIN(s->tx_hist.len, slot->peer_prefix_max));
-		prefix = room - prefix_len;
+		memcpy(room, slot->plain, len);
+		a.plain = room;
+		a.history_len = CN_MIN(s->tx_hist.len, slot->peer_prefix_max);
 	}
-	t0 = cn_codec_clock_ns(codec);
-	r = cn_codec_batch_encode(codec, level, prefix, prefix_len, plain, len,
-	    slot->coded, cap, &coded_len);
-	if (r != CN_OK) {
-		coded_len = len;
+	if (trial != 0) {
+		(void)attempt(link, slot, &a, trial);
+		cn_policy_tried(&slot->policy, a.coded_len, a.took_ns);
 	}
-	cn_policy_learn(&slot->policy, level, len, coded_len,
-	    cn_codec_clock_ns(codec) - t0);
+	r = attempt(link, slot, &a, level);
+	cn_policy_learn(&slot->policy, level, len, a.coded_len, a.took_ns);
 	if (r != CN_OK) {
 		return false;
 	}
 	head->coding = CN_CODING_ZSTD;
-	head->coded_len = (uint32_t)coded_len;
-	head->prefix_len = (uint32_t)prefix_len;
+	head->coded_len = (uint32_t)a.coded_len;
+	head->prefix_len = (uint32_t)a.prefix_len;
 	if (room != NULL && !is_last) {
 		head->flags |= CN_BATCH_KEEP;
 		cn_history_keep(&s->tx_hist, len, head->offset + len);
 	}
 	slot->batch.bytes = slot->coded;
-	slot->batch.len = coded_len;
+	slot->batch.len = a.coded_len;
 	return true;
 }
 
@@ -261,8 +301,7 @@ start_batch(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 	    cn_probe_bytes(slot->plain, head.plain_len, head.offset == 0) ==
 		CN_PROBE_COMPRESSIBLE) {
 		level = cn_policy_level(&slot->policy, s->profile.level_min,
-		    s->profile.level_max, cn_slot_rate(slot), slot->is_busy,
-		    now);
+		    s->profile.level_max, level_rate(slot), slot->is_busy, now);
 	}
 	if (level == 0 || !code_batch(link, slot, s, &head, level)) {
 		raw_batch(slot, s, &head, is_again);
