@@ -82,6 +82,8 @@
 #define CN_LINK_STORE_SEND_US UINT64_C(20000)
 #define CN_LINK_STORE_TAKE_US UINT64_C(2000000)
 #define CN_LINK_DRAIN_US UINT64_C(100000)
+/* Fewer pulls than these in that time tell nothing of the carrier. */
+#define CN_LINK_DRAIN_PULLS 4u
 #define CN_LINK_STARVED_US UINT64_C(10000)
 #define CN_LINK_LANES_PAUSE_US UINT64_C(1000000)
 
@@ -332,6 +334,7 @@ struct cn_slot {
 	 */
 	struct {
 		uint64_t since_us, bytes;
+		uint64_t busy_us;     /* when it last was */
 		uint32_t pulls, busy; /* with something to send; of them busy */
 		uint64_t bps;         /* 0: it was not busy enough to tell */
 	} drain;
