@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "codec/codec.h"
+#include "codec/match.h"
 #include "gateway/guest.h"
 #include "gateway/intake.h"
 #include "gateway/linkhost.h"
@@ -392,9 +393,16 @@ cn_worker_create(struct cn_worker_shared *shared, uint32_t index,
 int
 cn_worker_start(struct cn_worker *worker)
 {
-	int err = uv_thread_create(&worker->thread, run, worker);
+	struct cn_store *store = worker->shared->store;
+	int err = CN_OK;
 
-	worker->has_thread = err == 0;
+	if (store != NULL) {
+		err = cn_matcher_create(store, &worker->matcher);
+	}
+	if (err == CN_OK) {
+		err = uv_thread_create(&worker->thread, run, worker);
+		worker->has_thread = err == 0;
+	}
 	return err;
 }
 
@@ -434,6 +442,7 @@ cn_worker_free(struct cn_worker **wp)
 	}
 	cn_plan_unref(&worker->plan);
 	cn_carrier_shared_fini(&worker->carriers);
+	cn_matcher_free(&worker->matcher);
 	cn_codec_free(&worker->codec);
 	cn_pool_free(&worker->pool);
 	cn_counters_free(&worker->counters);

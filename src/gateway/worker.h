@@ -33,7 +33,9 @@
 #include "net/gate.h"
 
 struct cn_codec;
+struct cn_matcher;
 struct cn_pool;
+struct cn_store;
 
 /* Events of one link, and links, that one turn handles. */
 #define CN_WORKER_EVENTS_MAX 512u
@@ -51,6 +53,7 @@ struct cn_worker_shared {
 	uint8_t boot_id[CN_BOOT_ID_BYTES];
 	uint32_t workers;
 	struct cn_worker **worker; /* by index */
+	struct cn_store *store;    /* NULL: none; set before workers start */
 	_Atomic uint64_t next_stream_id;
 	_Atomic uint64_t sessions; /* live, of all workers */
 	/* Tests lower them: rekeying, see net/carrier.h. */
@@ -69,6 +72,7 @@ struct cn_worker {
 	uv_timer_t tick;
 	struct cn_pool *pool;         /* owned */
 	struct cn_codec *codec;       /* owned */
+	struct cn_matcher *matcher;   /* owned; NULL: there is no store */
 	struct cn_counters *counters; /* owned */
 	struct cn_carrier_shared carriers;
 	struct cn_plan *plan; /* counted */
@@ -94,6 +98,8 @@ struct cn_worker {
  */
 int cn_worker_create(struct cn_worker_shared *shared, uint32_t index,
     uint64_t memory_bytes, struct cn_worker **ret) CN_MUSTCHECK;
+/* Its matcher is made, its thread runs.  Returns CN_OK, CN_ENOMEM or what the
+ * system said. */
 int cn_worker_start(struct cn_worker *worker) CN_MUSTCHECK;
 /* Wait for its end; cn_worker_stop() was called before. */
 void cn_worker_join(struct cn_worker *worker);
