@@ -436,9 +436,16 @@ cn_worker_create(struct cn_worker_shared *shared, uint32_t index,
 int
 cn_worker_start(struct cn_worker *worker)
 {
-	int err = uv_thread_create(&worker->thread, run, worker);
+	struct cn_store *store = worker->shared->store;
+	int err = CN_OK;
 
-	worker->has_thread = err == 0;
+	if (store != NULL) {
+		err = cn_matcher_create(store, &worker->matcher);
+	}
+	if (err == CN_OK) {
+		err = uv_thread_create(&worker->thread, run, worker);
+		worker->has_thread = err == 0;
+	}
 	return err;
 }
 

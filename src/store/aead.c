@@ -15,6 +15,11 @@
 
 #define NONCE_BYTES 12
 #define INFO_MAX 255u
+/* What scrypt takes and a little: 128 * N * r is 32 MiB. */
+#define SCRYPT_N (UINT64_C(1) << 15)
+#define SCRYPT_R 8u
+#define SCRYPT_P 1u
+#define SCRYPT_BYTES_MAX (UINT64_C(40) << 20)
 
 /* Key, nonce and aad; the direction is 1 to seal and 0 to open. */
 static bool
@@ -133,6 +138,19 @@ cn_aead_derive(const uint8_t key[CN_AEAD_KEY_BYTES], const uint8_t *salt,
 	EVP_KDF_free(kdf);
 	OPENSSL_cleanse(key_copy, sizeof(key_copy));
 	if (!is_done) {
+		ERR_clear_error();
+		return CN_EIO;
+	}
+	return CN_OK;
+}
+
+int
+cn_aead_stretch(
+    const char *passphrase, const uint8_t *salt, uint8_t out[CN_AEAD_KEY_BYTES])
+{
+	if (EVP_PBE_scrypt(passphrase, strlen(passphrase), salt,
+		CN_AEAD_SALT_BYTES, SCRYPT_N, SCRYPT_R, SCRYPT_P,
+		SCRYPT_BYTES_MAX, out, CN_AEAD_KEY_BYTES) != 1) {
 		ERR_clear_error();
 		return CN_EIO;
 	}
