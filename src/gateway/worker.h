@@ -54,7 +54,6 @@ struct cn_worker_shared {
 	uint8_t boot_id[CN_BOOT_ID_BYTES];
 	uint32_t workers;
 	struct cn_worker **worker; /* by index */
-	struct cn_store *store;    /* NULL: none; set before workers start */
 	_Atomic uint64_t next_stream_id;
 	_Atomic uint64_t sessions; /* live, of all workers */
 	/* Tests lower them: rekeying, see net/carrier.h. */
@@ -101,8 +100,8 @@ struct cn_worker {
  */
 int cn_worker_create(struct cn_worker_shared *shared, uint32_t index,
     uint64_t memory_bytes, struct cn_worker **ret) CN_MUSTCHECK;
-/* Its matcher is made, its thread runs.  Returns CN_OK, CN_ENOMEM or what the
- * system said. */
+/* What it needs of the store is made, its thread runs.  Returns CN_OK,
+ * CN_ENOMEM or what the system said. */
 int cn_worker_start(struct cn_worker *worker) CN_MUSTCHECK;
 /* Wait for its end; cn_worker_stop() was called before. */
 void cn_worker_join(struct cn_worker *worker);
