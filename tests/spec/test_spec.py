@@ -130,17 +130,20 @@ def test_damage_never_becomes_data(name):
     assert unnoticed <= 4
 
 
-def test_the_example_of_the_document():
+def test_the_examples_of_the_document():
     with open(os.path.join(ROOT, "doc/protocol.md"),
               encoding="utf-8") as file:
         text = file.read()
-    block = re.search(r"\n## An example\n.*?```\n(.*?)```", text, re.S)[1]
-    found = b""
-    for line in block.splitlines():
-        found += bytes.fromhex(re.match(r"([0-9a-f]{2} ?)+(?= |$)",
-                                        line)[0])
+    blocks = re.findall(r"```\n(.*?)```", text.split("\n## Examples\n")[1],
+                        re.S)
+    found = [b"".join(bytes.fromhex(
+        re.match(r"([0-9a-f]{2} ?)+(?= |$)", line)[0])
+        for line in block.splitlines()) for block in blocks]
     data = load(GOLDEN, "example")[0]
-    assert found == data[spec.hello(data)[1]:]
+    assert found[0] == data[spec.hello(data)[1]:]
+    data = load(GOLDEN, "references")[0]
+    assert len(found) == 2 and data.count(found[1]) == 1
+    assert found[1].endswith(b"in no log at all.")
 
 
 def test_tables_of_the_document():
