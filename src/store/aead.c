@@ -112,14 +112,14 @@ cn_aead_derive(const uint8_t key[CN_AEAD_KEY_BYTES], const uint8_t *salt,
 	char digest[] = "SHA256";
 	uint8_t key_copy[CN_AEAD_KEY_BYTES]; /* OSSL_PARAM knows no const */
 	uint8_t salt_copy[CN_AEAD_SALT_BYTES];
-	char info_copy[INFO_MAX];
+	char info_copy[INFO_MAX + 1];
 	size_t info_len = strlen(info);
 	OSSL_PARAM params[5], *p = params;
 	bool is_done;
 
 	assert(info_len > 0 && info_len <= INFO_MAX);
 	memcpy(key_copy, key, sizeof(key_copy));
-	memcpy(info_copy, info, info_len);
+	memcpy(info_copy, info, info_len + 1);
 	*p++ = OSSL_PARAM_construct_utf8_string(
 	    OSSL_KDF_PARAM_DIGEST, digest, sizeof(digest) - 1);
 	*p++ = OSSL_PARAM_construct_octet_string(

@@ -13,7 +13,6 @@
 #include "store/image_private.h"
 
 /* Head and lead, byte by byte: doc/store.md, "Exports". */
-#define MAGIC "CNexport"
 #define MAGIC_BYTES 8u
 #define VERSION 1u
 #define AT_VERSION 8u
@@ -35,6 +34,9 @@
 #define KIND_END 2u
 
 #define BODY_MAX (CN_EXPORT_RECORD_MAX - CN_EXPORT_LEAD_BYTES)
+
+static const uint8_t magic[MAGIC_BYTES] = { 'C', 'N', 'e', 'x', 'p', 'o', 'r',
+	't' };
 
 int
 cn_export_stretch(const char *passphrase,
@@ -76,7 +78,7 @@ cn_export_begin(struct cn_export *stream,
 
 	memset(stream, 0, sizeof(*stream));
 	memset(head, 0, CN_EXPORT_HEAD_BYTES);
-	memcpy(head, MAGIC, MAGIC_BYTES);
+	memcpy(head, magic, sizeof(magic));
 	cn_bytes_put32(head + AT_VERSION, VERSION);
 	cn_bytes_put32(head + AT_HEAD_LEN, CN_EXPORT_HEAD_BYTES);
 	cn_rand_bytes(head + AT_SALT, CN_EXPORT_SALT_BYTES);
@@ -185,7 +187,7 @@ cn_export_fini(struct cn_export *stream)
 static int
 check_head(const uint8_t *head)
 {
-	if (memcmp(head, MAGIC, MAGIC_BYTES) != 0) {
+	if (memcmp(head, magic, sizeof(magic)) != 0) {
 		return CN_ECODING;
 	}
 	if (cn_bytes_get32(head + AT_VERSION) != VERSION) {

@@ -13,7 +13,6 @@
 #include "store/image_private.h"
 
 /* The head, byte by byte: doc/store.md, "Head". */
-#define MAGIC "CNimage\n"
 #define MAGIC_BYTES 8u
 #define VERSION 1u
 #define AT_VERSION 8u
@@ -50,6 +49,9 @@ _Static_assert(TABLE_END <= CN_IMAGE_FOOTER_BYTES, "the footer holds it all");
 #define IMAGE_LABEL "compressnet image 1"
 #define DERIVE_LABEL "compressnet derive 1 "
 #define LABEL_MAX 64u
+
+static const uint8_t magic[MAGIC_BYTES] = { 'C', 'N', 'i', 'm', 'a', 'g', 'e',
+	'\n' };
 
 /* ---- footer ---- */
 
@@ -222,7 +224,7 @@ static void
 write_head(uint8_t *head)
 {
 	memset(head, 0, CN_IMAGE_HEAD_BYTES);
-	memcpy(head, MAGIC, MAGIC_BYTES);
+	memcpy(head, magic, sizeof(magic));
 	cn_bytes_put32(head + AT_VERSION, VERSION);
 	cn_bytes_put32(head + AT_HEAD_LEN, CN_IMAGE_HEAD_BYTES);
 	cn_bytes_put32(head + AT_FOOTER_LEN, CN_IMAGE_FOOTER_BYTES);
@@ -238,7 +240,7 @@ check_head(const uint8_t *head)
 	if (cn_bytes_are_zero(head, CN_IMAGE_HEAD_BYTES)) {
 		return CN_EEND;
 	}
-	if (memcmp(head, MAGIC, MAGIC_BYTES) != 0) {
+	if (memcmp(head, magic, sizeof(magic)) != 0) {
 		return CN_ECODING;
 	}
 	if (cn_bytes_get32(head + AT_VERSION) != VERSION) {
