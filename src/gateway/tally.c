@@ -46,13 +46,6 @@ cn_tally_unref(struct cn_tally **tp)
 	}
 }
 
-/* Plain bytes that went as references; the engine sends none yet. */
-static uint64_t
-copied_of(const struct cn_link_bytes *bytes CN_UNUSED)
-{
-	return 0;
-}
-
 static void
 grow(_Atomic uint64_t *sum, uint64_t n)
 {
@@ -66,7 +59,7 @@ add(struct cn_tally_bytes *sum, const struct cn_link_bytes *bytes)
 	grow(&sum->wan, bytes->coded + bytes->raw + bytes->framing);
 	grow(&sum->literal, bytes->literal);
 	grow(&sum->raw, bytes->raw);
-	grow(&sum->copied, copied_of(bytes));
+	grow(&sum->copied, bytes->copied);
 	grow(&sum->coded, bytes->coded);
 	grow(&sum->framing, bytes->framing);
 }
@@ -111,7 +104,7 @@ cn_tally_snap(const struct cn_link_bytes *bytes, struct cn_snap_bytes *ret)
 	ret->wan = bytes->coded + bytes->raw + bytes->framing;
 	ret->literal = bytes->literal;
 	ret->raw = bytes->raw;
-	ret->copied = copied_of(bytes);
+	ret->copied = bytes->copied;
 	ret->coded = bytes->coded;
 	ret->framing = bytes->framing;
 }
