@@ -229,7 +229,7 @@ test_scopes(void **state)
 static void
 test_fill(void **state)
 {
-	struct cn_store_config config = bench_config(16);
+	struct cn_store_config config = bench_config(64);
 	struct cn_store *store = bench_store(&config);
 	struct cn_pair *pair = bench_pair(store, 1);
 	uint64_t e = BENCH_PEER_EPOCH, at = CN_SEGMENT_BYTES - 1000;
