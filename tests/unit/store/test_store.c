@@ -229,7 +229,7 @@ test_scopes(void **state)
 static void
 test_fill(void **state)
 {
-	struct cn_store_config config = bench_config(16);
+	struct cn_store_config config = bench_config(64);
 	struct cn_store *store = bench_store(&config);
 	struct cn_pair *pair = bench_pair(store, 1);
 	uint64_t e = BENCH_PEER_EPOCH, at = CN_SEGMENT_BYTES - 1000;
@@ -275,7 +275,20 @@ test_fill(void **state)
 	    resolve(pair, false, e, CN_PLACE_END - 6, 6, S1, other), CN_OK);
 	assert_int_equal(
 	    resolve(pair, false, e, CN_PLACE_END - 6, 7, S1, NULL), CN_EPROTO);
+	/* What comes after a lack is held again, what was lacked is not. */
+	cn_pair_lacks(pair, &(struct cn_place){ e, at, false }, 100);
+	assert_int_equal(
+	    cn_pair_fill(pair, e, at - 700, S1, other, 100, 1), CN_OK);
+	assert_int_equal(look(pair, false, e, at - 700, S1), CN_OK);
+	assert_int_equal(look(pair, false, e, at, S1), CN_ENOENT);
+	assert_int_equal(look(pair, false, e, at + 100, S1), CN_OK);
 	/* What would be far behind the head now is taken for gone. */
+	assert_int_equal(
+	    cn_pair_fill(pair, 5, 300 * MIB, S1, other, 6, 1), CN_OK);
+	assert_int_equal(
+	    cn_pair_fill(pair, 5, 180 * MIB, S1, other, 6, 1), CN_OK);
+	assert_int_equal(
+	    cn_pair_fill(pair, 5, 100 * MIB, S1, other, 6, 1), CN_ENOSPC);
 	assert_int_equal(cn_pair_fill(pair, e, 100 * (uint64_t)CN_SEGMENT_BYTES,
 			     S1, other, 6, 1),
 	    CN_ENOSPC);

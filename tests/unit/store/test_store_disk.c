@@ -186,6 +186,28 @@ test_write_and_load(void **state)
 	cn_store_leave(store, &idle);
 }
 
+/* What is used stays in memory, what is not goes. */
+static void
+test_lru(void **state)
+{
+	struct cn_view view;
+
+	(void)state;
+	start(8, 64, BENCH_EPOCH);
+	for (uint64_t i = 0; i < 20; i++) {
+		add(i);
+		bench_run(&disk);
+	}
+	for (uint64_t i = 0; i < 10; i++) {
+		assert_int_equal(look(BENCH_EPOCH, 19, NULL, &view), CN_OK);
+		assert_int_equal(look(BENCH_EPOCH, i, NULL, &view), CN_EAGAIN);
+		bench_run(&disk);
+		assert_int_equal(look(BENCH_EPOCH, i, NULL, &view), CN_OK);
+	}
+	assert_int_equal(look(BENCH_EPOCH, 18, NULL, &view), CN_EAGAIN);
+	bench_run(&disk);
+}
+
 /* The end of a segment brings the next one in. */
 static void
 test_prefetch(void **state)
@@ -689,6 +711,7 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_write_and_load),
+		TEST(test_lru),
 		TEST(test_prefetch),
 		TEST(test_slow_disk),
 		TEST(test_ring),
