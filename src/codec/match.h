@@ -33,6 +33,8 @@ struct cn_matcher; /* opaque: scratch and the chunker */
 /* Copies and stored spans of one batch; the rest goes as literals. */
 #define CN_MATCH_COPIES_MAX 2048u
 #define CN_MATCH_SPANS_MAX 512u
+/* Logs that the copies and regions of one batch may name. */
+#define CN_MATCH_LOGS_MAX 8u
 /* Regions of the log that may help to code the literals. */
 #define CN_MATCH_REGIONS_MAX 64u
 
@@ -86,11 +88,13 @@ int cn_match_batch(struct cn_matcher *matcher, struct cn_pair *pair,
     struct cn_match *ret) CN_MUSTCHECK;
 
 /*
- * Bytes were stored in a log: find their chunks and teach the index.  For the
- * batch just matched (bytes NULL) the chunks are known already.
+ * Bytes were stored in a log: find their chunks and teach the index.
  *
- * @plain  the batch, CN_BATCH_PLAIN_MAX at most
- * @piece  where parts of it went
+ * @plain  the batch, CN_BATCH_PLAIN_MAX at most; NULL: the one that the last
+ *         cn_match_batch() of this matcher was given, whose misses went to
+ *         the pieces and whose bytes are still where they were.  Its chunks
+ *         are known and need not be cut again.
+ * @piece  where parts of it went; ascending in offset
  */
 void cn_match_learn(struct cn_matcher *matcher, struct cn_pair *pair,
     uint64_t scope, bool is_mine, uint64_t epoch, const uint8_t *plain,

@@ -36,9 +36,9 @@
 #define CN_IMAGE_CHUNKS_MAX 2048u
 
 struct cn_image_extent {
-	uint64_t scope;
-	uint32_t used; /* bytes from its start; 0: never allocated */
-	uint32_t hash; /* low half of the XXH3-64 of these bytes; 0 unused */
+	uint64_t scope; /* 0 unused */
+	uint32_t used;  /* bytes from its start; 0: nothing is kept of it */
+	uint32_t hash;  /* low half of the XXH3-64 of these bytes; 0 unused */
 };
 
 /* What a footer says, the chunks apart. */
@@ -62,12 +62,14 @@ uint64_t cn_image_hash(const struct cn_image_info *info);
 /*
  * Write an image.  Takes a fresh random salt.
  *
+ * @info   the hashes of its extents are those of data, or nobody will be able
+ *         to open it
  * @chunk  info->chunks entries; pos is the offset in the segment
  * @data   CN_SEGMENT_BYTES; what lies beyond an extent's used is not kept
  * @image  CN_IMAGE_BYTES; may not overlap
  *
- * Returns CN_OK, CN_EINVAL (info breaks a range), CN_EIO (no randomness or
- * the library failed).
+ * Returns CN_OK, CN_EINVAL (info or chunk breaks a range, or an extent
+ * without bytes has a scope or a hash), CN_EIO (the library failed).
  */
 int cn_image_seal(const uint8_t key[CN_IMAGE_KEY_BYTES],
     const struct cn_image_info *info, const struct cn_store_chunk *chunk,
@@ -87,15 +89,17 @@ int cn_image_open(const uint8_t key[CN_IMAGE_KEY_BYTES], const uint8_t *image,
 
 /*
  * Open the data of a whole image into CN_SEGMENT_BYTES, and check it against
- * the extents of its footer.  out may be image + CN_IMAGE_DATA_AT.
+ * the extents of its footer.  out may be image + CN_IMAGE_DATA_AT.  What lies
+ * beyond an extent's used is zeros.
  *
- * Returns as cn_image_open().
+ * Returns as cn_image_open(); on failure out holds nothing of use.
  */
 int cn_image_open_data(const uint8_t key[CN_IMAGE_KEY_BYTES],
     const uint8_t *image, struct cn_image_info *info,
     uint8_t *out) CN_MUSTCHECK;
 
-/* A key for another use, from the store's key: HKDF with that label. */
+/* A key for another use, from the store's key: HKDF with that label, of at
+ * most 64 bytes.  Returns CN_OK, CN_EINVAL, CN_EIO. */
 int cn_image_derive(const uint8_t key[CN_IMAGE_KEY_BYTES], const char *label,
     uint8_t out[CN_IMAGE_KEY_BYTES]) CN_MUSTCHECK;
 

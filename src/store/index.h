@@ -34,8 +34,8 @@ struct cn_index; /* opaque */
 #define CN_INDEX_HINTS 4u
 
 /*
- * @bytes  memory for the table; rounded down to a power of two, >= 4 KiB
- * @hook_bits  0: every chunk; n: one of 2^n
+ * @bytes  memory for the table, >= 4 KiB; rounded down to whole buckets
+ * @hook_bits  0: every chunk; n <= 16: one of 2^n
  *
  * Its memory is touched as it fills.  Returns CN_OK, CN_EINVAL, CN_ENOMEM.
  */

@@ -55,6 +55,8 @@ struct cn_store_config {
 	uint64_t disk_bytes;   /* cap on images; 0: no disk */
 	uint64_t quota_bytes;  /* what one scope may hold; 0: no quota */
 	uint64_t epoch;        /* random, of this process */
+	uint64_t wall_s;       /* wall clock at the creation, seconds since
+				* 1970; 0: images carry no time */
 	uint8_t key[CN_IMAGE_KEY_BYTES]; /* secret of this gateway */
 	const struct cn_job_ops *disk;   /* borrowed; NULL: no disk */
 };
@@ -95,9 +97,12 @@ struct cn_store_user {
 	void (*wake)(void *arg);
 	void *arg;
 	_Atomic bool is_waiting; /* set by the store when it says CN_EAGAIN */
+	uint64_t round;          /* the store's */
+	uint32_t wakes;          /* the store's: calls of wake right now */
 };
 void cn_store_join(struct cn_store *store, struct cn_store_user *user);
-/* After this wake is not called again. */
+/* After this wake is not called again; waits for one that is running, so
+ * never from within it. */
 void cn_store_leave(struct cn_store *store, struct cn_store_user *user);
 
 /* ---- pairs ---- */
@@ -179,6 +184,8 @@ struct cn_view {
 
 /*
  * For sending: look where a hint points, or where a place is.
+ *
+ * @user  NULL: nobody waits
  *
  * Returns CN_OK; CN_ENOENT (nothing there that may be used); CN_EAGAIN: it is
  * being read from the disk, user->wake is called when to ask again.
@@ -287,14 +294,17 @@ void cn_store_trim(struct cn_store *store, uint64_t bytes);
  * @image  CN_IMAGE_BYTES: read from the disk if it is there, else made
  *
  * Returns CN_OK, CN_EEND when there is none, CN_ECODING when it is damaged
- * (it is evicted then), or an error of the disk.  Blocks on the disk.
+ * (it is evicted then, or written anew if it is in memory, too), or an error
+ * of the disk.  Blocks on the disk.
  */
 int cn_store_walk(
     struct cn_store *store, uint64_t *age, uint8_t *image) CN_MUSTCHECK;
 /*
  * Take an image in that was sealed with the store's key: of an export that
- * was sealed anew.  Returns CN_OK, CN_EEXIST (that segment is here),
- * CN_ENOSPC, or as cn_image_open_data().
+ * was sealed anew.  Nothing of it is held before it was agreed on.
+ *
+ * Returns CN_OK; CN_EEXIST (that segment is here); CN_EAGAIN when the disk is
+ * behind: later; CN_ENOSPC; CN_ENOMEM; or as cn_image_open_data().
  */
 int cn_store_adopt(
     struct cn_store *store, const uint8_t *image, uint64_t now) CN_MUSTCHECK;

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "codec/found.h"
+
+#include <assert.h>
+
+#include "base/attr.h"
+#include "wire/refs.h"
+
+/* Literals below this gain less from an older version than it costs. */
+#define GAP_MIN 32u
+#define REGION_MAX (64u * 1024u)
+/* An older version may be longer: a quarter, and a little. */
+#define REGION_SLACK 64u
+/* Segments that a run of a whole batch may touch. */
+#define RUN_PIECES (CN_BATCH_PLAIN_MAX / CN_SEGMENT_BYTES + 2u)
+/* A chunk that so many copies make up is as good as stored. */
+#define COVER_COPIES 2u
+
+void
+cn_found_clear(struct cn_found *found)
+{
+	found->copies = 0;
+	found->copied = 0;
+	found->chunks = 0;
+	found->spans = 0;
+	found->regions = 0;
+	found->region_bytes = 0;
+	found->logs = 0;
+}
+
+static bool
+has_log(const struct cn_found *found, const struct cn_trail *trail)
+{
+	for (size_t i = 0; i < found->logs; i++) {
+		if (found->log[i].epoch == trail->epoch &&
+		    found->log[i].is_mine == trail->is_mine) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool
+cn_found_takes(const struct cn_found *found, const struct cn_trail *trail)
+{
+	return found->logs < CN_MATCH_LOGS_MAX || has_log(found, trail);
+}
+
+static void
+add_log(struct cn_found *found, const struct cn_trail *trail)
+{
+	if (!has_log(found, trail)) {
+		found->log[found->logs++] = (struct cn_found_log){
+			.epoch = trail->epoch,
+			.is_mine = trail->is_mine,
+		};
+	}
+}
+
+bool
+cn_found_has_room(const struct cn_found *found)
+{
+	return found->copies + RUN_PIECES <= CN_MATCH_COPIES_MAX;
+}
+
+/* Bytes of a log from pos to the end of its segment. */
+static size_t
+left_in_segment(uint64_t pos)
+{
+	return CN_SEGMENT_BYTES - (size_t)(pos & (CN_SEGMENT_BYTES - 1));
+}
+
+void
+cn_found_run(struct cn_found *found, const struct cn_trail *trail, size_t from,
+    size_t to)
+{
+	add_log(found, trail);
+	found->copied += (uint32_t)(to - from);
+	while (from < to) {
+		struct cn_place place = cn_trail_place(trail, from);
+		size_t len = CN_MIN(to - from, left_in_segment(place.pos));
+
+		found->copy[found->copies++] = (struct cn_match_copy){
+			.offset = (uint32_t)from,
+			.len = (uint32_t)len,
+			.place = place,
+		};
+		from += len;
+	}
+}
+
+void
+cn_found_miss(struct cn_found *found, const struct cn_found_chunk *chunk)
+{
+	assert(found->chunks < CN_FOUND_CHUNKS_MAX);
+	found->chunk[found->chunks++] = *chunk;
+}
+
+/* ---- regions ---- */
+
+/* Bytes of the last region that stand at or behind pos of the same log. */
+static size_t
+overlap(const struct cn_found *found, const struct cn_place *place)
+{
+	const struct cn_match_copy *last;
+
+	if (found->regions == 0) {
+		return 0;
+	}
+	last = &found->region[found->regions - 1];
+	if (last->place.epoch != place->epoch ||
+	    last->place.is_mine != place->is_mine ||
+	    place->pos < last->place.pos ||
+	    place->pos >= last->place.pos + last->len) {
+		return 0;
+	}
+	return (size_t)(last->place.pos + last->len - place->pos);
+}
+
+/* A region of up to len bytes on the trail, for literals at `offset'.  False:
+ * there is none. */
+static bool
+add_region(struct cn_found *found, struct cn_reach *reach,
+    const struct cn_trail *trail, size_t offset, size_t len)
+{
+	struct cn_place place = cn_trail_place(trail, offset);
+	size_t skip = overlap(found, &place);
+	size_t before, after;
+
+	if (found->regions == CN_MATCH_REGIONS_MAX || skip >= len ||
+	    !cn_found_takes(found, trail) ||
+	    cn_reach_at(reach, trail, offset + skip, &before, &after) == NULL) {
+		return false;
+	}
+	place.pos += skip;
+	len = CN_MIN(len - skip, after);
+	len = CN_MIN(len, left_in_segment(place.pos));
+	len = CN_MIN(len, (size_t)(CN_REFS_DELTA_MAX - found->region_bytes));
+	if (len < GAP_MIN) {
+		return false;
+	}
+	add_log(found, trail);
+	found->region_bytes += (uint32_t)len;
+	found->region[found->regions++] = (struct cn_match_copy){
+		.offset = (uint32_t)offset,
+		.len = (uint32_t)len,
+		.place = place,
+	};
+	return true;
+}
+
+/* What stands just before the copy that follows the literals. */
+static void
+add_region_before(struct cn_found *found, struct cn_reach *reach,
+    const struct cn_trail *trail, size_t offset, size_t len)
+{
+	size_t before, after;
+
+	if (cn_reach_at(reach, trail, offset, &before, &after) != NULL) {
+		len = CN_MIN(len, before);
+		(void)add_region(found, reach, trail, offset - len, len);
+	}
+}
+
+void
+cn_found_gap(struct cn_found *found, struct cn_reach *reach,
+    const struct cn_trail *before, const struct cn_trail *behind, size_t from,
+    size_t to)
+{
+	size_t len = to - from;
+	size_t most = CN_MIN(len + len / 4 + REGION_SLACK, (size_t)REGION_MAX);
+	bool is_patient = reach->is_patient;
+
+	if (len < GAP_MIN) {
+		return;
+	}
+	reach->is_patient = false; /* no help is worth waiting for */
+	if (!(before->is_set && add_region(found, reach, before, from, most)) &&
+	    behind->is_set) {
+		add_region_before(found, reach, behind, to, most);
+	}
+	reach->is_patient = is_patient;
+}
+
+/* ---- what is to be stored ---- */
+
+/*
+ * Is the chunk made of few copies without a gap?  *at: the first copy that
+ * ends behind its begin; moves on with the chunks.
+ */
+static bool
+is_covered(const struct cn_found *found, const struct cn_found_chunk *chunk,
+    size_t *at)
+{
+	size_t end = chunk->offset + chunk->len;
+	size_t to = chunk->offset;
+	size_t i;
+
+	while (*at < found->copies &&
+	    found->copy[*at].offset + found->copy[*at].len <= chunk->offset) {
+		(*at)++;
+	}
+	for (i = *at; i < found->copies && to < end; i++) {
+		if (found->copy[i].offset > to || i - *at == COVER_COPIES) {
+			return false;
+		}
+		to = found->copy[i].offset + found->copy[i].len;
+	}
+	return to >= end;
+}
+
+_Static_assert(CN_FOUND_CHUNKS_MAX <= CN_MATCH_SPANS_MAX,
+    "each chunk may be a span of its own");
+
+static void
+add_span(struct cn_found *found, const struct cn_found_chunk *chunk)
+{
+	if (found->spans > 0) {
+		struct cn_store_span *last = &found->span[found->spans - 1];
+
+		if (last->offset + last->len == chunk->offset) {
+			last->len += chunk->len;
+			return;
+		}
+	}
+	found->span[found->spans++] = (struct cn_store_span){
+		.offset = chunk->offset,
+		.len = chunk->len,
+	};
+}
+
+void
+cn_found_finish(struct cn_found *found)
+{
+	size_t kept = 0, at = 0;
+
+	for (size_t i = 0; i < found->chunks; i++) {
+		const struct cn_found_chunk chunk = found->chunk[i];
+
+		if (!is_covered(found, &chunk, &at)) {
+			add_span(found, &chunk);
+			found->chunk[kept++] = chunk;
+		}
+	}
+	found->chunks = kept;
+}
