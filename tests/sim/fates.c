@@ -173,23 +173,21 @@ check_pool(struct world *w, int side)
 	}
 }
 
-/* Processes die, disks are harmed, and all begins again: a new link. */
-static void
-restart(struct world *w)
+void
+fate_restart(struct world *w, const bool is_down[2], const bool is_clean[2],
+    void (*harm)(struct world *w, const bool is_down[2]))
 {
-	uint64_t who = cn_prng_below(&w->prng, 4);
-	bool is_down[2] = { (who & 1) != 0, (who & 2) != 0 };
-	int more = 3 + (int)cn_prng_below(&w->prng, 4);
-
 	lose_flows(w);
 	cut_all(w);
 	for (int side = 0; side < 2; side++) {
 		if (is_down[side]) {
 			kill_link(w, side);
-			stores_lose(w, side, cn_prng_chance(&w->prng, 1, 2));
+			stores_lose(w, side, is_clean[side]);
 		}
 	}
-	stores_harm(w, is_down);
+	if (harm != NULL) {
+		harm(w, is_down);
+	}
 	for (int side = 0; side < 2; side++) {
 		if (!is_down[side]) { /* it hears of it now */
 			end_link(w, side);
@@ -202,15 +200,27 @@ restart(struct world *w)
 	}
 	if (world_links(w) != CN_OK) {
 		world_fail(w, "no link after a restart");
-		return;
 	}
-	for (int i = 0; i < more && w->flows < SIM_STREAMS - 8; i++) {
+	w->tally.restarts++;
+}
+
+/* Processes die, disks are harmed, and all begins again: a new link. */
+static void
+restart(struct world *w)
+{
+	uint64_t who = cn_prng_below(&w->prng, 4);
+	bool is_down[2] = { (who & 1) != 0, (who & 2) != 0 };
+	bool is_clean[2] = { cn_prng_chance(&w->prng, 1, 2),
+		cn_prng_chance(&w->prng, 1, 2) };
+	int more = 3 + (int)cn_prng_below(&w->prng, 4);
+
+	fate_restart(w, is_down, is_clean, stores_harm);
+	for (int i = 0; i < more && w->flows < SIM_STREAMS_WILD; i++) {
 		flow_make(w, &w->flow[w->flows], (uint32_t)w->flows);
 		w->flows++;
 	}
 	/* Now and then in the middle of the agreement. */
 	w->cut_soon = (unsigned)cn_prng_below(&w->prng, 40);
-	w->tally.restarts++;
 }
 
 void

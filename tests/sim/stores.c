@@ -156,7 +156,9 @@ make_config(struct world *w, struct proc *p, const uint8_t *key)
 
 	config->memory_bytes = CN_STORE_MEMORY_MIN
 	    << cn_prng_below(&w->prng, 4);
-	config->index_bytes = UINT64_C(4096) << cn_prng_below(&w->prng, 10);
+	config->index_bytes = cn_prng_chance(&w->prng, 2, 3)
+	    ? UINT64_C(1) << 20
+	    : UINT64_C(4096) << cn_prng_below(&w->prng, 8);
 	if (cn_prng_chance(&w->prng, 1, 6)) {
 		config->quota_bytes = UINT64_C(65536)
 		    << cn_prng_below(&w->prng, 6);
@@ -311,7 +313,7 @@ harm_disk(struct world *w, struct simdisk *disk)
 }
 
 void
-stores_harm(struct world *w, bool is_down[2])
+stores_harm(struct world *w, const bool is_down[2])
 {
 	struct simdisk *a = w->proc[0].disk, *b = w->proc[1].disk;
 

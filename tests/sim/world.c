@@ -39,8 +39,10 @@ draw_manners(struct world *w)
 	if (w->slots > 1 && cn_prng_chance(&w->prng, 1, 4)) {
 		w->dead = (int)cn_prng_below(&w->prng, w->slots);
 	}
-	if (cn_prng_chance(&w->prng, 1, 2)) {
+	if (cn_prng_chance(&w->prng, 1, 3)) {
 		w->fate = (enum fate)cn_prng_below(&w->prng, FATES);
+	} else if (cn_prng_chance(&w->prng, 1, 3)) {
+		w->fate = FATE_RESTART;
 	}
 	if (w->fate == FATE_RESTART) {
 		w->restarts = 1 + (unsigned)cn_prng_below(&w->prng, 3);
@@ -63,7 +65,7 @@ draw_config(struct world *w)
 	config->slots = w->slots;
 	config->credit_floor = 4096u << cn_prng_below(&w->prng, 4);
 	config->window_max = config->credit_floor
-	    << cn_prng_below(&w->prng, 8);
+	    << cn_prng_below(&w->prng, 9);
 	config->window_max = CN_MIN(config->window_max, CN_LINK_WINDOW_MAX);
 	config->streams_max = SIM_STREAMS;
 	config->lanes = (uint32_t)cn_prng_below(&w->prng, 5);

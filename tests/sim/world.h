@@ -29,7 +29,8 @@
 #include "link/link.h"
 #include "store/store.h"
 
-#define SIM_STREAMS 64
+#define SIM_STREAMS 72
+#define SIM_STREAMS_WILD 64
 #define SIM_STREAMS_FIRST 40
 #define SIM_SLOTS 3
 #define SIM_STEPS_CALM 100000
@@ -148,7 +149,7 @@ struct tally {
 	uint64_t restarts, forgets, lies, rots, rollbacks, swaps, wipes, torn;
 	uint64_t recovered, damaged, loads, load_failures, write_failures;
 	uint64_t evicted;
-	uint64_t measured, healed, back, apart;
+	uint64_t measured, healed, back, apart, kept;
 };
 
 struct world {
@@ -228,7 +229,7 @@ void stores_lose(struct world *w, int side, bool is_clean);
 /* A process comes up again: its store is made and recovered. */
 int stores_find(struct world *w, int side);
 /* What happens to the disks while processes are down. */
-void stores_harm(struct world *w, bool is_down[2]);
+void stores_harm(struct world *w, const bool is_down[2]);
 void stores_step(struct world *w);
 void stores_adversary(struct world *w);
 /* The disks have no faults any more. */
@@ -238,6 +239,14 @@ void stores_free(struct world *w, int side);
 /* ---- fates.c ---- */
 
 void fate_strike(struct world *w);
+/*
+ * Some processes end, or die, and come back; a new link joins the two.
+ *
+ * @harm  what befalls the disks meanwhile; NULL: nothing
+ */
+void fate_restart(struct world *w, const bool is_down[2],
+    const bool is_clean[2],
+    void (*harm)(struct world *w, const bool is_down[2]));
 
 /* ---- world.c ---- */
 
