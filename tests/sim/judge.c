@@ -238,8 +238,11 @@ measure_kept(struct world *w, int from, const struct content *content)
 	fate_restart(w, is_down, is_clean, NULL);
 	pause_world(w);
 	sent = carry(w, from, SCOPE_MEASURED, content);
-	check_copied(w, "after a restart", &sent, content->length,
-	    &w->tally.kept);
+	if ((w->proc[0].is_disk_good || !is_down[0]) &&
+	    (w->proc[1].is_disk_good || !is_down[1])) {
+		check_copied(w, "after a restart", &sent, content->length,
+		    &w->tally.kept);
+	}
 }
 
 /* The same bytes in a scope that never had them. */
@@ -260,6 +263,7 @@ measure_apart(struct world *w, int from, const struct content *content)
 void
 judge_measure(struct world *w)
 {
+	static const bool nobody[2] = { false, false };
 	struct content content;
 	struct sent sent;
 	int from = (int)cn_prng_below(&w->prng, 2);
@@ -267,6 +271,9 @@ judge_measure(struct world *w)
 
 	if (!is_measurable(w)) {
 		return;
+	}
+	if (so_far(w, 0).is_coding_off || so_far(w, 1).is_coding_off) {
+		fate_restart(w, nobody, nobody, NULL);
 	}
 	content_own(&content, w->seed << 20 | 0xfffff, length,
 	    cn_prng_chance(&w->prng, 1, 2) ? KIND_NOISE : KIND_TEXT);

@@ -144,6 +144,9 @@ make_disk(struct world *w, struct proc *p)
 		faults.slots = (unsigned)cn_prng_below(&w->prng, slots);
 	}
 	simdisk_set_faults(p->disk, &faults);
+	p->is_disk_good = faults.write_fails + faults.damaged + faults.torn +
+		w->rot_chance == 0 && faults.slots == SIMDISK_SLOTS &&
+	    slots >= 12;
 	p->store_config.disk = simdisk_ops(p->disk);
 	p->store_config.disk_bytes = slots * CN_IMAGE_BYTES;
 	w->tally.disks++;

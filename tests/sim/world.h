@@ -137,6 +137,7 @@ struct proc {
 	struct cn_dedup_scratch *scratch;
 	struct cn_dedup *dedup;
 	struct simdisk *disk; /* NULL: memory only */
+	bool is_disk_good;    /* what was written is there */
 	bool is_woken;        /* the store called the wake */
 	uint64_t tick_us;     /* of the store, next */
 };
