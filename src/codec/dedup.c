@@ -246,7 +246,7 @@ store_misses(struct cn_dedup *dedup, uint64_t scope,
 	}
 	refs->stores = n;
 	cn_match_learn(scratch->matcher, dedup->pair, scope, true,
-	    refs->store_epoch, plain, scratch->piece, n);
+	    refs->store_epoch, NULL, scratch->piece, n);
 }
 
 int

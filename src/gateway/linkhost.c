@@ -407,15 +407,12 @@ flush_carriers(struct cn_linkhost *host)
 		if (!slot->is_live || !cn_carrier_is_writable(slot->carrier)) {
 			continue;
 		}
-		cn_link_path(
-		    host->link, i, slot->rate_bps, slot->rtt_us, slot->is_busy);
 		err = cn_carrier_flush(slot->carrier);
 		if (err != CN_OK) {
 			cn_linkhost_lost(
 			    slot, err, cn_carrier_detail(slot->carrier));
 			continue;
 		}
-		slot->is_busy = !cn_carrier_is_writable(slot->carrier);
 	}
 }
 

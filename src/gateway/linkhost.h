@@ -53,7 +53,6 @@ struct cn_linkhost_slot {
 	uint32_t index;
 	struct cn_carrier *carrier; /* owned; shaking hands or live */
 	bool is_live;
-	bool is_busy;           /* its queue was not empty lately */
 	enum cn_close farewell; /* last word of the engine; OK: none */
 	/* Dialler's side. */
 	struct cn_dialer *dial; /* owned */

@@ -51,6 +51,11 @@ static const int allowed[] = {
 	SCMP_SYS(sendmsg),
 	SCMP_SYS(sendmmsg),
 	SCMP_SYS(close),
+	/* The store's file. */
+	SCMP_SYS(fallocate),
+	SCMP_SYS(flock),
+	SCMP_SYS(fstatfs),
+	SCMP_SYS(ftruncate),
 	/* Sockets. */
 	SCMP_SYS(accept4),
 	SCMP_SYS(bind),
@@ -124,12 +129,14 @@ static const int allowed[] = {
 	SCMP_SYS(access),
 	SCMP_SYS(chmod),
 	SCMP_SYS(chown),
+	SCMP_SYS(fadvise64), /* the store's disk, as flock */
 	SCMP_SYS(faccessat),
 	SCMP_SYS(faccessat2),
 	SCMP_SYS(fchmod),
 	SCMP_SYS(fchmodat),
 	SCMP_SYS(fchown),
 	SCMP_SYS(fchownat),
+	SCMP_SYS(flock),
 	SCMP_SYS(getcwd),
 	SCMP_SYS(getdents64),
 	SCMP_SYS(lseek),

@@ -504,7 +504,9 @@ put_lane_stream(
 	enum verdict mine = VERDICT_RAW;
 	size_t len = 0;
 
+	/* Behind OPEN bulk goes as such, so that it meets the store. */
 	if (cn_stream_sendable(s) > 0 &&
+	    cn_stream_sendable(s) < CN_LINK_BULK_BYTES &&
 	    cn_ring_view(&s->tx, s->next, &span, 1) == 1) {
 		len = span.len;
 	}

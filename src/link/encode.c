@@ -121,9 +121,59 @@ choose_prefix(
 		return 0;
 	}
 	len = cn_codec_prefix_len(level, batch->payload_len,
-	    CN_MIN(m->s->tx_hist.len, m->slot->peer_prefix_max));
+	    CN_MIN((size_t)m->s->tx_hist.len, m->slot->peer_prefix_max));
 	*ret = room - len;
 	return len;
+}
+
+/* One coding of the payload, into slot->coded. */
+struct attempt {
+	const uint8_t *payload;
+	const uint8_t *room; /* the plain bytes behind their history; or NULL */
+	size_t prefix_len;
+	size_t coded_len; /* that of the payload when it does not pay */
+	uint64_t took_ns;
+};
+
+static int
+attempt(struct making *m, struct attempt *a, int level)
+{
+	struct cn_codec *codec = m->link->config.codec;
+	size_t len = m->batch.payload_len;
+	const uint8_t *prefix;
+	uint64_t t0;
+	int r;
+
+	a->prefix_len = choose_prefix(m, level, a->room, &prefix);
+	t0 = cn_codec_clock_ns(codec);
+	r = cn_codec_batch_encode(codec, level, prefix, a->prefix_len,
+	    a->payload, len, m->slot->coded, len - len / 32, &a->coded_len);
+	if (r != CN_OK) {
+		a->coded_len = len;
+	}
+	a->took_ns = cn_codec_clock_ns(codec) - t0;
+	return r;
+}
+
+/* Code at that level, and let the policy learn from it, and from a trial of
+ * another one.  What has a delta tells nothing of levels. */
+static int
+try_levels(struct making *m, struct attempt *a, int level)
+{
+	struct cn_policy *policy = &m->slot->policy;
+	int trial = cn_policy_trial(policy);
+	int r;
+
+	if (trial != 0 && m->batch.delta_len == 0) {
+		(void)attempt(m, a, trial);
+		cn_policy_tried(policy, a->coded_len, a->took_ns);
+	}
+	r = attempt(m, a, level);
+	if (m->batch.delta_len == 0) {
+		cn_policy_learn(policy, level, m->batch.payload_len,
+		    a->coded_len, a->took_ns);
+	}
+	return r;
 }
 
 /*
@@ -133,31 +183,22 @@ choose_prefix(
 static bool
 code_batch(struct making *m, int level)
 {
-	struct cn_codec *codec = m->link->config.codec;
 	struct cn_batch_head *head = m->head;
-	size_t len = m->batch.payload_len, cap = len - len / 32, coded_len;
-	uint8_t *room = follow_history(m);
-	const uint8_t *prefix;
-	size_t prefix_len = choose_prefix(m, level, room, &prefix);
-	const uint8_t *payload =
-	    room != NULL && !has_copies(m) ? room : m->batch.payload;
-	uint64_t t0 = cn_codec_clock_ns(codec);
-	int r;
+	struct attempt a = {
+		.room = follow_history(m),
+		.payload = m->batch.payload,
+	};
 
-	r = cn_codec_batch_encode(codec, level, prefix, prefix_len, payload,
-	    len, m->slot->coded, cap, &coded_len);
-	if (m->batch.delta_len == 0) {
-		cn_policy_learn(&m->slot->policy, level, len,
-		    r == CN_OK ? coded_len : len,
-		    cn_codec_clock_ns(codec) - t0);
+	if (a.room != NULL && !has_copies(m)) {
+		a.payload = a.room; /* right behind its history */
 	}
-	if (r != CN_OK) {
+	if (try_levels(m, &a, level) != CN_OK) {
 		return false;
 	}
 	head->coding = CN_CODING_ZSTD;
-	head->coded_len = (uint32_t)coded_len;
-	head->prefix_len = (uint32_t)prefix_len;
-	if (room != NULL && !m->is_last) {
+	head->coded_len = (uint32_t)a.coded_len;
+	head->prefix_len = (uint32_t)a.prefix_len;
+	if (a.room != NULL && !m->is_last) {
 		head->flags |= CN_BATCH_KEEP;
 		cn_history_keep(&m->s->tx_hist, head->plain_len,
 		    head->offset + head->plain_len);
@@ -165,7 +206,7 @@ code_batch(struct making *m, int level)
 		cn_history_drop(&m->s->tx_hist);
 	}
 	m->slot->batch.bytes = m->slot->coded;
-	m->slot->batch.len = coded_len;
+	m->slot->batch.len = a.coded_len;
 	return true;
 }
 
@@ -204,6 +245,21 @@ raw_batch(struct making *m)
 	}
 }
 
+/*
+ * The rate that the choice of a level may count on; 0: unknown.  The kernel's
+ * is that of the next hop, which may be a proxy that takes bytes faster than
+ * the path behind it, so where a busy carrier would have been measured here
+ * by now, only that measure counts.
+ */
+static uint64_t
+level_rate(const struct cn_slot *slot)
+{
+	bool is_measurable = slot->rate_bps > CN_LINK_DRAIN_PULLS *
+		CN_FRAGMENT_MAX * (UINT64_C(1000000) / CN_LINK_DRAIN_US);
+
+	return slot->drain.bps == 0 && is_measurable ? 0 : cn_slot_rate(slot);
+}
+
 /* The level for the literals; 0: they go as they are. */
 static int
 choose_level(const struct making *m, uint64_t now)
@@ -218,7 +274,7 @@ choose_level(const struct making *m, uint64_t now)
 		return 0;
 	}
 	return cn_policy_level(&m->slot->policy, m->s->profile.level_min,
-	    m->s->profile.level_max, cn_slot_rate(m->slot), m->slot->is_busy,
+	    m->s->profile.level_max, level_rate(m->slot), m->slot->is_busy,
 	    now);
 }
 

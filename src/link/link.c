@@ -13,8 +13,6 @@
 #define PULL_LEAST 1024u
 /* A path that needs so long for a fragment is slow. */
 #define PULL_SLOW_US 5000u
-/* Fewer pulls than these in an interval tell nothing of the carrier. */
-#define DRAIN_PULLS_LEAST 4u
 
 /* ---- life ---- */
 
@@ -318,18 +316,31 @@ measure_drain(struct cn_slot *slot, size_t pulled, uint64_t now)
 	if (passed >= CN_LINK_DRAIN_US) {
 		uint64_t bps = slot->drain.bytes * 1000000 / passed;
 
-		if (slot->drain.pulls < DRAIN_PULLS_LEAST ||
+		if (slot->drain.pulls < CN_LINK_DRAIN_PULLS ||
 		    slot->drain.busy * 10 < slot->drain.pulls * 9) {
 			bps = 0;
-		} else if (slot->drain.bps != 0) {
+		} else if (slot->drain.bps != 0 && bps > slot->drain.bps) {
 			bps = (slot->drain.bps + bps) / 2;
+		} else if (slot->drain.bps != 0) {
+			/* Buffers that filled made the first ones too high. */
+			bps = (slot->drain.bps + 3 * bps) / 4;
 		}
 		slot->drain.bps = bps;
 		slot->drain.bytes = 0;
 		slot->drain.pulls = slot->drain.busy = 0;
 		slot->drain.since_us = now;
 	}
-	if (pulled > 0) {
+	if (slot->is_busy) {
+		slot->drain.busy_us = now;
+	}
+	if (pulled > 0 && !slot->is_busy && slot->drain.busy == 0) {
+		/* It begins with the first pull that waits. */
+		slot->drain.since_us = now;
+		slot->drain.bytes = slot->drain.pulls = 0;
+		if (now - slot->drain.busy_us >= CN_LINK_DRAIN_US) {
+			slot->drain.bps = 0;
+		}
+	} else if (pulled > 0) {
 		slot->drain.bytes += pulled;
 		slot->drain.pulls++;
 		slot->drain.busy += slot->is_busy;

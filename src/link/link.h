@@ -189,7 +189,7 @@ size_t cn_link_pull(struct cn_link *link, uint32_t slot, uint8_t *out,
  *
  * @rate_bps  measured delivery, bytes a second; 0: unknown
  * @rtt_us    smoothed round trip; 0: unknown
- * @is_busy   the last write filled it: its queue is not empty
+ * @is_busy   its queue is not empty: what is pulled now will wait
  */
 void cn_link_path(struct cn_link *link, uint32_t slot, uint64_t rate_bps,
     uint64_t rtt_us, bool is_busy);

@@ -82,6 +82,8 @@
 #define CN_LINK_STORE_SEND_US UINT64_C(20000)
 #define CN_LINK_STORE_TAKE_US UINT64_C(2000000)
 #define CN_LINK_DRAIN_US UINT64_C(100000)
+/* Fewer pulls than these in that time tell nothing of the carrier. */
+#define CN_LINK_DRAIN_PULLS 4u
 #define CN_LINK_STARVED_US UINT64_C(10000)
 #define CN_LINK_LANES_PAUSE_US UINT64_C(1000000)
 
@@ -134,9 +136,8 @@ struct cn_stream {
 	void *owner;          /* not ours; never read */
 	uint64_t id;
 	uint64_t scope;
-	bool is_unstored; /* nothing of it is kept or referred to */
-	char *service;    /* owned */
-	char *client;     /* owned; NULL: none */
+	char *service; /* owned */
+	char *client;  /* owned; NULL: none */
 	struct cn_link_profile profile;
 	uint64_t opened_us;
 
@@ -148,9 +149,12 @@ struct cn_stream {
 	bool is_confirmed; /* the peer knows it */
 	bool was_opened;   /* an OPEN went out, on whatever carrier */
 	bool is_waiting;   /* for the peer's RESUME */
+	bool is_unstored;  /* nothing of it is kept or referred to */
 
-	unsigned due;                /* enum cn_due */
-	unsigned told;               /* enum cn_told */
+	unsigned due;         /* enum cn_due */
+	unsigned told;        /* enum cn_told */
+	uint32_t store_wakes; /* the link's wakes when it began to wait */
+	uint32_t parked_look; /* the link's look at which one went on waiting */
 	struct cn_list due_item;     /* in the slot's urgent or lazy */
 	struct cn_list small_item;   /* in the lane's streams */
 	struct cn_list bulk_item;    /* in the slot's bulk */
@@ -183,8 +187,7 @@ struct cn_stream {
 	bool was_raw;      /* its last batch was */
 	bool is_roomless;  /* the owner found no room and waits to be told */
 	struct cn_match_state match; /* where the last batch's copies end */
-	uint64_t store_us;    /* a batch waits for the store till then; 0: no */
-	unsigned store_wakes; /* the link's wakes when it began to wait */
+	uint64_t store_us; /* a batch waits for the store till then; 0: no */
 
 	/* Receiving.  ring.start = consumed, ring.end = received. */
 	struct cn_ring rx;
@@ -201,10 +204,9 @@ struct cn_stream {
 	uint8_t fin_digest[CN_DIGEST_BYTES];
 	bool is_fin_known;
 	bool is_fin_verified;
-	bool is_shut;         /* the owner shut the local socket down */
-	bool is_keeping;      /* the sender asked to keep history */
-	unsigned parked;      /* batches that wait for the store */
-	unsigned parked_look; /* the link's look at which one went on waiting */
+	bool is_shut;    /* the owner shut the local socket down */
+	bool is_keeping; /* the sender asked to keep history */
+	uint8_t parked;  /* batches that wait for the store */
 
 	size_t walk; /* its place, for cn_link_next_stream() */
 	struct cn_link_bytes sent, received_bytes;
@@ -332,6 +334,7 @@ struct cn_slot {
 	 */
 	struct {
 		uint64_t since_us, bytes;
+		uint64_t busy_us;     /* when it last was */
 		uint32_t pulls, busy; /* with something to send; of them busy */
 		uint64_t bps;         /* 0: it was not busy enough to tell */
 	} drain;
