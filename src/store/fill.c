@@ -302,6 +302,7 @@ cn_pair_lacks(struct cn_pair *pair, const struct cn_place *place, uint64_t len)
 	while (log != NULL && pos < to && next_in(log, pos, to, &part)) {
 		pos = (part.segment->sequence + 1) << CN_SEGMENT_SHIFT;
 		cn_segment_lack(part.segment, part.from, part.to);
+		cn_seal_if_spurned(part.segment, part.from, part.to);
 	}
 	pthread_mutex_unlock(&store->lock);
 }

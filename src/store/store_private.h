@@ -105,6 +105,7 @@ struct cn_body {
 	struct cn_store_chunk *chunk; /* owned; sorted once sealed */
 	uint32_t chunks, chunks_cap;
 	uint32_t writers;     /* threads that copy bytes in */
+	uint32_t spurned;     /* valid bytes that the peer said to lack */
 	uint32_t next_extent; /* of ours: first that nobody has */
 	uint64_t touched_us;
 };
@@ -264,6 +265,12 @@ bool cn_seal_is_full(const struct cn_segment *segment);
 /* Full and, if it is ours, held by the peer: seal it.  The segment may be
  * gone after. */
 void cn_seal_if_complete(struct cn_segment *segment);
+/*
+ * The peer lacks [from, to) of it.  If that is much of what we wrote to an
+ * open segment the peer takes no more of it: seal it, and write on in
+ * another.  The segment may be gone after.
+ */
+void cn_seal_if_spurned(struct cn_segment *segment, uint32_t from, uint32_t to);
 /* Seal what is full, since room is needed. */
 void cn_seal_full(struct cn_store *store);
 /* Seal what has been left alone for long enough. */
