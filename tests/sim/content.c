@@ -103,9 +103,8 @@ content_shared(struct content *c, struct cn_prng *prng, uint64_t seed,
 	/* Documents of other seeds are others. */
 	uint64_t name = mix(seed) * DOCUMENTS + document;
 	enum kind kind = (enum kind)((seed + document) % 3);
-	uint64_t at = cn_prng_chance(prng, 1, 2)
-	    ? 0
-	    : cn_prng_below(prng, BEGIN_MAX);
+	uint64_t at =
+	    cn_prng_chance(prng, 1, 2) ? 0 : cn_prng_below(prng, BEGIN_MAX);
 	bool is_edited = cn_prng_chance(prng, 2, 3);
 
 	c->parts = 0;

@@ -186,8 +186,7 @@ draw_stores(const struct hostile *h, struct cn_refs *refs, uint32_t plain_len)
 		store->offset =
 		    at + (uint32_t)cn_prng_below(h->prng, plain_len - at);
 		store->len = 1 +
-		    (uint32_t)cn_prng_below(
-			h->prng, plain_len - store->offset);
+		    (uint32_t)cn_prng_below(h->prng, plain_len - store->offset);
 		store->pos = position(h->prng);
 		store->pos =
 		    CN_MIN(store->pos, CN_LOG_END - (uint64_t)store->len);
@@ -215,8 +214,7 @@ draw_delta(const struct hostile *h, struct cn_refs *refs)
 
 		region->log = (uint32_t)cn_prng_below(h->prng, refs->logs);
 		region->pos = position(h->prng) & ~UINT64_C(4095);
-		region->len =
-		    1 + (uint32_t)cn_prng_below(h->prng, 4096);
+		region->len = 1 + (uint32_t)cn_prng_below(h->prng, 4096);
 		refs->delta_len += region->len;
 	}
 }

@@ -159,16 +159,43 @@ carry(struct world *w, int from, uint64_t scope, const struct content *content)
 		struct cn_link_stats a, b;
 		cn_link_stats(w->proc[from].link, &a);
 		cn_link_stats(w->proc[1 - from].link, &b);
-		fprintf(stderr, "  sent %llu from %d: copied %llu misses %llu; lacks sent/recv %llu %llu / %llu %llu; bad refs %llu %llu off %d\n", (unsigned long long)content->length, from,
-		    (unsigned long long)after.copied, (unsigned long long)after.misses,
-		    (unsigned long long)a.lacks_sent,(unsigned long long)a.lacks_received,(unsigned long long)b.lacks_sent,(unsigned long long)b.lacks_received,
-		    (unsigned long long)a.bad_refs,(unsigned long long)b.bad_refs, a.is_coding_off);
+		fprintf(stderr,
+		    "  sent %llu from %d: copied %llu misses %llu; lacks "
+		    "sent/recv %llu %llu / %llu %llu; bad refs %llu %llu off "
+		    "%d\n",
+		    (unsigned long long)content->length, from,
+		    (unsigned long long)after.copied,
+		    (unsigned long long)after.misses,
+		    (unsigned long long)a.lacks_sent,
+		    (unsigned long long)a.lacks_received,
+		    (unsigned long long)b.lacks_sent,
+		    (unsigned long long)b.lacks_received,
+		    (unsigned long long)a.bad_refs,
+		    (unsigned long long)b.bad_refs, a.is_coding_off);
 		for (int i = 0; i < 2; i++) {
 			struct cn_store_stats st;
 			cn_store_stats(w->proc[i].store, &st);
-			fprintf(stderr, "    store %d: seg %llu mem %llu disk %llu open %llu bytes %llu/%llu valid %llu app %llu fill %llu ev %llu ref %llu loads %llu fails %llu wf %llu lost %d idx %llu hook %u\n", i,
-			(unsigned long long)st.segments,(unsigned long long)st.memory_segments,(unsigned long long)st.disk_segments,(unsigned long long)st.open_segments,
-			(unsigned long long)st.memory_bytes,(unsigned long long)st.memory_cap,(unsigned long long)st.valid_bytes,(unsigned long long)st.appended,(unsigned long long)st.filled,(unsigned long long)st.evicted,(unsigned long long)st.refused,(unsigned long long)st.loads,(unsigned long long)st.load_failures,(unsigned long long)st.write_failures,st.is_disk_lost,(unsigned long long)st.index_bytes,st.hook_bits);
+			fprintf(stderr,
+			    "    store %d: seg %llu mem %llu disk %llu open "
+			    "%llu bytes %llu/%llu valid %llu app %llu fill "
+			    "%llu ev %llu ref %llu loads %llu fails %llu wf "
+			    "%llu lost %d idx %llu hook %u\n",
+			    i, (unsigned long long)st.segments,
+			    (unsigned long long)st.memory_segments,
+			    (unsigned long long)st.disk_segments,
+			    (unsigned long long)st.open_segments,
+			    (unsigned long long)st.memory_bytes,
+			    (unsigned long long)st.memory_cap,
+			    (unsigned long long)st.valid_bytes,
+			    (unsigned long long)st.appended,
+			    (unsigned long long)st.filled,
+			    (unsigned long long)st.evicted,
+			    (unsigned long long)st.refused,
+			    (unsigned long long)st.loads,
+			    (unsigned long long)st.load_failures,
+			    (unsigned long long)st.write_failures,
+			    st.is_disk_lost, (unsigned long long)st.index_bytes,
+			    st.hook_bits);
 		}
 	}
 	return after;

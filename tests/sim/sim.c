@@ -76,8 +76,9 @@ tell_tally(const struct tally *t)
 	printf("bytes: plain %llu, copied %llu; misses %llu, lacks %llu, nacks "
 	       "%llu, bad references %llu\n",
 	    N(plain), N(copied), N(misses), N(lacks), N(nacks), N(bad_refs));
-	printf("measured: healed %llu, copied %llu, back %llu, apart %llu, after "
-	       "a restart %llu\n",
+	printf(
+	    "measured: healed %llu, copied %llu, back %llu, apart %llu, after "
+	    "a restart %llu\n",
 	    N(healed), N(measured), N(back), N(apart), N(kept));
 #undef N
 }

@@ -85,8 +85,7 @@ harm_bytes(struct simdisk *d, uint8_t *out, size_t len)
 }
 
 static int
-read_slot(
-    struct simdisk *d, uint64_t slot, size_t at, uint8_t *out, size_t len)
+read_slot(struct simdisk *d, uint64_t slot, size_t at, uint8_t *out, size_t len)
 {
 	bool is_harmed = happens(d, d->faults.damaged);
 	const uint8_t *from;
@@ -181,8 +180,8 @@ submit(void *ctx, struct cn_job *job)
 
 	assert(d->waits < JOBS_MAX);
 	d->waiting[d->waits].job = job;
-	d->waiting[d->waits].ready_us = d->now_us +
-	    cn_prng_below(&d->prng, d->faults.delay_us + 1);
+	d->waiting[d->waits].ready_us =
+	    d->now_us + cn_prng_below(&d->prng, d->faults.delay_us + 1);
 	d->waits++;
 }
 
@@ -356,9 +355,8 @@ simdisk_rot(struct simdisk *d, unsigned flips)
 	for (unsigned i = 0; i < flips && n > 0; i++) {
 		uint64_t slot = used[cn_prng_below(&d->prng, n)];
 		/* Half of them where the footer stands. */
-		uint64_t end = cn_prng_chance(&d->prng, 1, 2)
-		    ? CN_IMAGE_DATA_AT
-		    : CN_IMAGE_BYTES;
+		uint64_t end = cn_prng_chance(&d->prng, 1, 2) ? CN_IMAGE_DATA_AT
+							      : CN_IMAGE_BYTES;
 		uint64_t at = cn_prng_below(&d->prng, end);
 
 		d->slot[slot].now[at] ^=

@@ -28,8 +28,8 @@ struct simdisk; /* opaque */
 /* Chances, of 10000 transfers. */
 struct simdisk_faults {
 	unsigned read_fails, write_fails;
-	unsigned damaged; /* what is read is not what was written */
-	unsigned torn;    /* writes that leave a part of it and say nothing */
+	unsigned damaged;  /* what is read is not what was written */
+	unsigned torn;     /* writes that leave a part of it and say nothing */
 	uint64_t delay_us; /* longest that a job takes */
 	unsigned slots;    /* that fit on it, <= SIMDISK_SLOTS */
 };
@@ -39,8 +39,7 @@ void simdisk_free(struct simdisk **dp);
 const struct cn_job_ops *simdisk_ops(struct simdisk *d);
 /* From where images may stray into this one's reads; NULL: nowhere. */
 void simdisk_set_other(struct simdisk *d, const struct simdisk *other);
-void simdisk_set_faults(
-    struct simdisk *d, const struct simdisk_faults *faults);
+void simdisk_set_faults(struct simdisk *d, const struct simdisk_faults *faults);
 /* Carry out what is ready by now. */
 void simdisk_run(struct simdisk *d, uint64_t now);
 /* Carry everything out, however late: the caller waits. */

@@ -144,9 +144,10 @@ make_disk(struct world *w, struct proc *p)
 		faults.slots = (unsigned)cn_prng_below(&w->prng, slots);
 	}
 	simdisk_set_faults(p->disk, &faults);
-	p->is_disk_good = faults.write_fails + faults.damaged + faults.torn +
-		w->rot_chance == 0 && faults.slots == SIMDISK_SLOTS &&
-	    slots >= 12;
+	p->is_disk_good =
+	    faults.write_fails + faults.damaged + faults.torn + w->rot_chance ==
+		0 &&
+	    faults.slots == SIMDISK_SLOTS && slots >= 12;
 	p->store_config.disk = simdisk_ops(p->disk);
 	p->store_config.disk_bytes = slots * CN_IMAGE_BYTES;
 	w->tally.disks++;
@@ -244,8 +245,9 @@ lie(struct world *w, int side)
 	len = 1 + cn_prng_below(&w->prng, sizeof(bytes));
 	len = CN_MIN(len, CN_EXTENT_BYTES - pos % CN_EXTENT_BYTES);
 	if (pos % CN_EXTENT_BYTES != 0 &&
-	    cn_pair_fill(cn_dedup_pair(mine), cn_pair_epoch(cn_dedup_pair(peer)),
-		pos, scope, bytes, len, w->now) == CN_OK) {
+	    cn_pair_fill(cn_dedup_pair(mine),
+		cn_pair_epoch(cn_dedup_pair(peer)), pos, scope, bytes, len,
+		w->now) == CN_OK) {
 		w->tally.lies++;
 		w->was_faulty = true;
 	}
@@ -280,8 +282,7 @@ stores_adversary(struct world *w)
 	if (cn_prng_chance(&w->prng, w->lie_chance, 10000)) {
 		lie(w, side);
 	}
-	if (p->disk != NULL &&
-	    cn_prng_chance(&w->prng, w->rot_chance, 10000)) {
+	if (p->disk != NULL && cn_prng_chance(&w->prng, w->rot_chance, 10000)) {
 		simdisk_rot(p->disk, 1);
 		w->tally.rots++;
 		w->was_faulty = true;

@@ -64,8 +64,7 @@ draw_config(struct world *w)
 
 	config->slots = w->slots;
 	config->credit_floor = 4096u << cn_prng_below(&w->prng, 4);
-	config->window_max = config->credit_floor
-	    << cn_prng_below(&w->prng, 9);
+	config->window_max = config->credit_floor << cn_prng_below(&w->prng, 9);
 	config->window_max = CN_MIN(config->window_max, CN_LINK_WINDOW_MAX);
 	config->streams_max = SIM_STREAMS;
 	config->lanes = (uint32_t)cn_prng_below(&w->prng, 5);

@@ -104,7 +104,7 @@ struct flow {
 	int opener;
 	uint64_t scope;
 	bool is_unstored;
-	bool is_steady;  /* writes in large pieces only: it is measured */
+	bool is_steady; /* writes in large pieces only: it is measured */
 	bool is_open, is_accepted;
 	bool is_refused; /* the acceptor resets at once */
 	bool is_lost;    /* its link went with a process */
