@@ -51,11 +51,6 @@ static const int allowed[] = {
 	SCMP_SYS(sendmsg),
 	SCMP_SYS(sendmmsg),
 	SCMP_SYS(close),
-	/* The store's file. */
-	SCMP_SYS(fallocate),
-	SCMP_SYS(flock),
-	SCMP_SYS(fstatfs),
-	SCMP_SYS(ftruncate),
 	/* Sockets. */
 	SCMP_SYS(accept4),
 	SCMP_SYS(bind),
