@@ -158,6 +158,7 @@ struct cn_pair {
 	uint8_t boot[CN_STORE_BOOT_BYTES];
 	uint64_t agreed_us;
 	bool has_agreed;
+	uint64_t agree_left; /* segments that may yet be gone through for it */
 	/* Announcements of evictions: a ring. */
 	struct cn_place *evicted; /* owned; NULL until the first */
 	uint32_t evicted_first;
@@ -387,5 +388,12 @@ int cn_load_seal(struct cn_store *store, struct cn_image_info *info,
     const struct cn_segment *segment, uint8_t *image) CN_MUSTCHECK;
 /* Call whoever waits.  Without the lock. */
 void cn_load_wake(struct cn_store *store);
+
+/* ---- agree.c ---- */
+
+/* An agreement begins: so much work may be done for it. */
+void cn_agree_begin(struct cn_pair *pair);
+/* One segment more is gone through for the peer; false: enough for now. */
+bool cn_agree_works(struct cn_pair *pair);
 
 #endif /* CN_STORE_STORE_PRIVATE_H */
