@@ -95,6 +95,7 @@ cn_catalog_pair(struct cn_store *store, const uint8_t peer[CN_IMAGE_PEER_BYTES])
 	cn_list_init(&pair->logs);
 	cn_list_init(&pair->owners);
 	cn_map_init(&pair->scopes);
+	cn_agree_begin(pair);
 	cn_list_append(&store->pairs, &pair->item);
 	return pair;
 }

@@ -460,6 +460,47 @@ test_seal_idle(void **state)
 	cn_store_free(&store);
 }
 
+/* Much that the peer does not take of one segment: the next goes on in
+ * another, which it may take. */
+static void
+test_spurned(void **state)
+{
+	struct cn_store_config config = bench_config(16);
+	struct cn_store *store = bench_store(&config);
+	struct cn_pair *pair = bench_pair(store, 1);
+	struct cn_store_span span = { 0, 40000 };
+	struct cn_store_piece piece[8];
+	struct cn_place place = bench_mine(pair, 0);
+	size_t n;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		n = cn_pair_append(pair, S1, plain, &span, 1, piece, 8, 1);
+		assert_true(n > 0);
+		assert_true(piece[n - 1].pos < CN_SEGMENT_BYTES);
+		/* What was never written does not count. */
+		place.pos = 800000;
+		cn_pair_lacks(pair, &place, UINT64_C(1) << 40);
+		place.pos = piece[0].pos;
+		cn_pair_lacks(pair, &place, span.len);
+	}
+	n = cn_pair_append(pair, S1, plain, &span, 1, piece, 8, 1);
+	assert_true(n > 0 && piece[0].pos < CN_SEGMENT_BYTES);
+	place.pos = piece[0].pos;
+	cn_pair_lacks(pair, &place, span.len);
+	n = cn_pair_append(pair, S1, plain, &span, 1, piece, 8, 1);
+	assert_true(n > 0 && piece[0].pos >= CN_SEGMENT_BYTES);
+	/* The peer's segments are not ours to seal. */
+	assert_int_equal(
+	    cn_pair_fill(pair, 4711, 0, S1, plain, 900000, 1), CN_OK);
+	place = (struct cn_place){ 4711, 0, false };
+	cn_pair_lacks(pair, &place, 900000);
+	assert_int_equal(
+	    cn_pair_fill(pair, 4711, 900000, S1, plain, 100, 1), CN_OK);
+	cn_pair_put(&pair);
+	cn_store_free(&store);
+}
+
 /* The oldest goes, announced ahead, and then it is not looked at. */
 static void
 test_evict(void **state)
@@ -615,6 +656,7 @@ main(void)
 		cmocka_unit_test(test_hints),
 		cmocka_unit_test(test_seal),
 		cmocka_unit_test(test_seal_idle),
+		cmocka_unit_test(test_spurned),
 		cmocka_unit_test(test_evict),
 		cmocka_unit_test(test_pinned),
 		cmocka_unit_test(test_meet),
