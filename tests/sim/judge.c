@@ -143,8 +143,8 @@ tell_store(const struct world *w, int side)
 }
 
 static void
-tell_sending(const struct world *w, int from, uint64_t length,
-    const struct sent *sent)
+tell_sending(
+    const struct world *w, int from, uint64_t length, const struct sent *sent)
 {
 	if (!world_is_traced) {
 		return;
