@@ -224,7 +224,7 @@ has_place(
 	    pair->peer_open < CN_STORE_PEER_OPEN_MAX;
 }
 
-/* Seal the one that was left alone for longest, if for long. */
+/* Seal the one that was left alone for longest, if for a while. */
 static void
 seal_idlest(struct cn_store *store, const struct cn_pair *pair, bool is_mine)
 {
@@ -237,7 +237,7 @@ seal_idlest(struct cn_store *store, const struct cn_pair *pair, bool is_mine)
 		    CN_LIST_ENTRY(it, struct cn_segment, item);
 
 		if (store->now_us - segment->body->touched_us <
-		    CN_STORE_IDLE_US) {
+		    CN_STORE_PRESSED_US) {
 			return;
 		}
 		if (segment->log->is_mine == is_mine && is_quiet(segment) &&

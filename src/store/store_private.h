@@ -31,7 +31,9 @@
 
 /* Untouched for so long a segment waits for nothing more. */
 #define CN_STORE_IDLE_US UINT64_C(10000000)
-/* The peer may still refer to what was completed just now. */
+/* ... nor for so long, when another one needs its place. */
+#define CN_STORE_PRESSED_US UINT64_C(2000000)
+/* The chunks of what was completed just now may still come. */
 #define CN_STORE_SETTLE_US UINT64_C(1000000)
 /* Segments between an open one and its log's head before it is sealed. */
 #define CN_STORE_BEHIND 4u
