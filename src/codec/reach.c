@@ -157,15 +157,25 @@ is_found(struct cn_reach *reach, int err)
 	return err == CN_OK;
 }
 
-static struct cn_reach_slot *
-slot_of(struct cn_reach *reach, const struct cn_place *place)
+static const struct cn_reach_slot *
+pinned_slot(const struct cn_reach *reach, const struct cn_place *place)
 {
-	struct cn_reach_slot *slot;
-
 	for (size_t i = 0; i < CN_REACH_SLOTS; i++) {
 		if (slot_holds(&reach->slot[i], place)) {
 			return &reach->slot[i];
 		}
+	}
+	return NULL;
+}
+
+static const struct cn_reach_slot *
+slot_of(struct cn_reach *reach, const struct cn_place *place)
+{
+	const struct cn_reach_slot *pinned = pinned_slot(reach, place);
+	struct cn_reach_slot *slot;
+
+	if (pinned != NULL) {
+		return pinned;
 	}
 	if (reach->must_wait || place->pos >= CN_PLACE_END) {
 		return NULL;
@@ -200,10 +210,10 @@ cn_reach_at(struct cn_reach *reach, const struct cn_trail *trail, size_t offset,
 
 const struct cn_view *
 cn_reach_view(
-    struct cn_reach *reach, const struct cn_trail *trail, size_t offset)
+    const struct cn_reach *reach, const struct cn_trail *trail, size_t offset)
 {
 	struct cn_place place = cn_trail_place(trail, offset);
-	const struct cn_reach_slot *slot = slot_of(reach, &place);
+	const struct cn_reach_slot *slot = pinned_slot(reach, &place);
 
 	return slot == NULL ? NULL : &slot->view;
 }

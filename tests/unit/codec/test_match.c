@@ -498,9 +498,11 @@ random_rounds(struct rig *rig, uint64_t seed, size_t rounds)
 		if (i % 40 == 0) {
 			uint64_t lie = rig->pair->lie;
 			size_t piece_max = rig->pair->piece_max;
+			unsigned hook_bits = rig->pair->hook_bits;
 
 			renew(rig);
 			rig->pair->lie = lie;
+			rig->pair->hook_bits = hook_bits;
 			rig->pair->piece_max = piece_max;
 			len = 10000 + (size_t)cn_prng_below(&prng, 20000);
 			if (i % 80 == 0) {
@@ -553,6 +555,44 @@ test_lying_hints(void **ret)
 
 	rig->pair->lie = 77;
 	random_rounds(rig, 300, 500);
+}
+
+/* A segment's table that names the right keys and any place. */
+static void
+test_lying_table(void **ret)
+{
+	enum { LIES = 300 };
+	struct rig *rig = *ret;
+	struct cn_store_chunk table[LIES] = { 0 };
+	uint8_t *data = random_bytes(200000, 20);
+	struct cn_prng prng;
+
+	cn_prng_init(&prng, 21);
+	send_all(rig, data, 200000, CN_BATCH_PLAIN_MAX);
+	for (size_t i = 0; i < LIES; i++) {
+		table[i].key = rig->pair->hint[i % rig->pair->hints].key;
+		table[i].pos = cn_prng_below(&prng, CN_SEGMENT_BYTES);
+	}
+	rig->pair->hook_bits = 2;
+	rig->pair->table = table;
+	rig->pair->table_len = LIES;
+	for (int i = 0; i < 50; i++) {
+		size_t len = edit(&prng, data, 190000, 200000);
+
+		new_stream(rig);
+		send_all(rig, data, CN_MIN(len, (size_t)190000), 100000);
+	}
+	assert_true(rig->pair->tables > 0);
+	cn_free(data);
+}
+
+static void
+test_random_edits_hooks(void **ret)
+{
+	struct rig *rig = *ret;
+
+	rig->pair->hook_bits = 2;
+	random_rounds(rig, 400, 500);
 }
 
 /* Edited data, too, is soon all there when it comes again. */
@@ -805,6 +845,27 @@ test_no_memory(void **ret)
 	assert_null(matcher);
 }
 
+/* Matching takes memory only for the neighbours of hooks, and can do
+ * without. */
+static void
+test_no_memory_for_near(void **ret)
+{
+	struct rig *rig = *ret;
+	uint8_t *data = random_bytes(100000, 22);
+	struct cn_match match;
+
+	send_all(rig, data, 100000, CN_BATCH_PLAIN_MAX);
+	new_stream(rig);
+	rig->pair->hook_bits = 2;
+	rig->pair->is_short = true;
+	match_only(rig, data, 100000, &match);
+	assert_true(rig->pair->has_failed || cn_alloc_has_failed());
+	rig->pair->is_short = false;
+	cn_alloc_fail_at(0);
+	assert_int_equal(match.copied, 100000);
+	cn_free(data);
+}
+
 int
 main(void)
 {
@@ -821,6 +882,8 @@ main(void)
 		RIGGED(test_random_edits),
 		RIGGED(test_random_edits_apart),
 		RIGGED(test_lying_hints),
+		RIGGED(test_lying_table),
+		RIGGED(test_random_edits_hooks),
 		RIGGED(test_edited_again),
 		RIGGED(test_wait),
 		RIGGED(test_near),
@@ -829,6 +892,7 @@ main(void)
 		RIGGED(test_logs_cap),
 		RIGGED(test_short),
 		cmocka_unit_test(test_no_memory),
+		RIGGED(test_no_memory_for_near),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
