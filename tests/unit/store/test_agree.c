@@ -297,6 +297,27 @@ test_tops(void **state)
 	stop(&both);
 }
 
+/* What is about to go is not agreed on. */
+static void
+test_doomed(void **state)
+{
+	struct both both = start(16);
+	struct cn_agree_node node = { .epoch = BENCH_EPOCH };
+
+	(void)state;
+	for (uint64_t i = 0; i < 15; i++) {
+		assert_int_equal(cn_pair_fill(both.b, BENCH_EPOCH, i * MIB, S1,
+				     plain, sizeof(plain), SECOND),
+		    CN_OK);
+		cn_store_tick(both.sb, (i + 2) * SECOND);
+	}
+	node.index = 2;
+	assert_false(cn_pair_node(both.b, &node));
+	node.index = 3;
+	assert_true(cn_pair_node(both.b, &node));
+	stop(&both);
+}
+
 /* A peer that asks and asks, or lacks and lacks, is not served for ever. */
 static void
 test_flood(void **state)
@@ -333,27 +354,6 @@ test_flood(void **state)
 	stop(&both);
 }
 
-/* What is about to go is not agreed on. */
-static void
-test_doomed(void **state)
-{
-	struct both both = start(16);
-	struct cn_agree_node node = { .epoch = BENCH_EPOCH };
-
-	(void)state;
-	for (uint64_t i = 0; i < 15; i++) {
-		assert_int_equal(cn_pair_fill(both.b, BENCH_EPOCH, i * MIB, S1,
-				     plain, sizeof(plain), SECOND),
-		    CN_OK);
-		cn_store_tick(both.sb, (i + 2) * SECOND);
-	}
-	node.index = 2;
-	assert_false(cn_pair_node(both.b, &node));
-	node.index = 3;
-	assert_true(cn_pair_node(both.b, &node));
-	stop(&both);
-}
-
 int
 main(void)
 {
@@ -363,8 +363,8 @@ main(void)
 		cmocka_unit_test(test_differ),
 		cmocka_unit_test(test_extents),
 		cmocka_unit_test(test_tops),
-		cmocka_unit_test(test_flood),
 		cmocka_unit_test(test_doomed),
+		cmocka_unit_test(test_flood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
