@@ -23,6 +23,8 @@
 #define ALIGN 4096u
 #define SLOT_END ((uint64_t)INT64_MAX / CN_IMAGE_BYTES)
 #define NO_SLOT UINT64_MAX
+/* A recovery reads slot after slot: so many ahead are asked for. */
+#define AHEAD_SLOTS 16u
 
 struct worker {
 	struct cn_disk *disk; /* borrowed */
@@ -59,15 +61,14 @@ is_aligned(const void *p, size_t len, off_t at)
 }
 
 /*
- * One call, past the page cache if that works.  A file system may open a file
- * for that and refuse each transfer; then all go through the cache.
+ * One call, past the page cache if that is wanted and works.  A file system
+ * may open a file for that and refuse each transfer; then all go through the
+ * cache.
  */
 static ssize_t
-call(struct cn_disk *disk, enum cn_job_kind kind, uint8_t *p, size_t len,
-    off_t at)
+call(struct cn_disk *disk, enum cn_job_kind kind, off_t at, uint8_t *p,
+    size_t len, bool is_direct)
 {
-	bool is_direct =
-	    atomic_load(&disk->is_direct) && is_aligned(p, len, at);
 	ssize_t n;
 
 	for (;;) {
@@ -86,20 +87,27 @@ call(struct cn_disk *disk, enum cn_job_kind kind, uint8_t *p, size_t len,
 	}
 }
 
-/* All of it, in as many calls as it takes. */
+/* Where that is in the file; CN_EINVAL: nowhere. */
 static int
-transfer(struct cn_disk *disk, enum cn_job_kind kind, uint64_t slot, size_t at,
-    uint8_t *p, size_t len)
+locate(uint64_t slot, size_t at, size_t len, off_t *ret)
 {
-	off_t offset;
-
 	if (slot >= SLOT_END || at > CN_IMAGE_BYTES ||
 	    len > CN_IMAGE_BYTES - at) {
 		return CN_EINVAL;
 	}
-	offset = (off_t)(slot * CN_IMAGE_BYTES + at);
+	*ret = (off_t)(slot * CN_IMAGE_BYTES + at);
+	return CN_OK;
+}
+
+/* All of it, in as many calls as it takes. */
+static int
+transfer(struct cn_disk *disk, enum cn_job_kind kind, off_t at, uint8_t *p,
+    size_t len, bool wants_direct)
+{
 	while (len > 0) {
-		ssize_t n = call(disk, kind, p, len, offset);
+		bool is_direct = wants_direct &&
+		    atomic_load(&disk->is_direct) && is_aligned(p, len, at);
+		ssize_t n = call(disk, kind, at, p, len, is_direct);
 
 		if (n < 0) {
 			return cn_err_from_errno(errno);
@@ -111,7 +119,7 @@ transfer(struct cn_disk *disk, enum cn_job_kind kind, uint64_t slot, size_t at,
 		}
 		p += n;
 		len -= (size_t)n;
-		offset += n;
+		at += n;
 	}
 	return CN_OK;
 }
@@ -121,13 +129,18 @@ transfer(struct cn_disk *disk, enum cn_job_kind kind, uint64_t slot, size_t at,
 static void
 carry_out(struct cn_disk *disk, struct cn_job *job)
 {
+	off_t at = 0;
+
 	job->result = CN_OK;
 	if (job->kind == CN_JOB_WRITE && job->work != NULL) {
 		job->work(job);
 	}
 	if (job->result == CN_OK) {
-		job->result = transfer(disk, job->kind, job->slot, job->at,
-		    job->image + job->at, job->len);
+		job->result = locate(job->slot, job->at, job->len, &at);
+	}
+	if (job->result == CN_OK) {
+		job->result = transfer(
+		    disk, job->kind, at, job->image + job->at, job->len, true);
 	}
 	if (job->kind == CN_JOB_READ && job->work != NULL) {
 		job->work(job);
@@ -248,10 +261,31 @@ submit(void *ctx, struct cn_job *job)
 	uv_mutex_unlock(&disk->lock);
 }
 
+/*
+ * Through the page cache, since that reads ahead while we look at what is
+ * here: the footers of 10 GiB one by one took two seconds, so they take one.
+ * What was read is not kept there.
+ */
 static int
 read_now(void *ctx, uint64_t slot, size_t at, uint8_t *out, size_t len)
 {
-	return transfer(ctx, CN_JOB_READ, slot, at, out, len);
+	struct cn_disk *disk = ctx;
+	off_t offset;
+	int rc;
+
+	rc = locate(slot, at, len, &offset);
+	if (rc != CN_OK) {
+		return rc;
+	}
+	/* Hints: beyond the end they are for nothing. */
+	if (slot < SLOT_END - AHEAD_SLOTS) {
+		(void)posix_fadvise(disk->fd,
+		    offset + (off_t)(AHEAD_SLOTS * CN_IMAGE_BYTES), (off_t)len,
+		    POSIX_FADV_WILLNEED);
+	}
+	rc = transfer(disk, CN_JOB_READ, offset, out, len, false);
+	(void)posix_fadvise(disk->fd, offset, (off_t)len, POSIX_FADV_DONTNEED);
+	return rc;
 }
 
 /* ---- opening and closing ---- */

@@ -358,10 +358,6 @@ make_memory(struct cn_worker *worker, uint64_t memory_bytes)
 	if (err == CN_OK) {
 		err = cn_counters_create(&worker->counters);
 	}
-	if (err == CN_OK && worker->shared->store != NULL) {
-		err = cn_dedup_scratch_create(
-		    worker->shared->store, &worker->dedup);
-	}
 	worker->lanes = (uint32_t)CN_MAX(LANES_MIN,
 	    CN_MIN(CN_LINK_LANES_MAX,
 		codec.contexts_bytes / 2 / LANE_DECODER_BYTES));
@@ -436,9 +432,16 @@ cn_worker_create(struct cn_worker_shared *shared, uint32_t index,
 int
 cn_worker_start(struct cn_worker *worker)
 {
-	int err = uv_thread_create(&worker->thread, run, worker);
+	struct cn_store *store = worker->shared->store;
+	int err = CN_OK;
 
-	worker->has_thread = err == 0;
+	if (store != NULL) {
+		err = cn_dedup_scratch_create(store, &worker->dedup);
+	}
+	if (err == CN_OK) {
+		err = uv_thread_create(&worker->thread, run, worker);
+		worker->has_thread = err == 0;
+	}
 	return err;
 }
 

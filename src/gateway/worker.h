@@ -100,6 +100,8 @@ struct cn_worker {
  */
 int cn_worker_create(struct cn_worker_shared *shared, uint32_t index,
     uint64_t memory_bytes, struct cn_worker **ret) CN_MUSTCHECK;
+/* What it needs of the store is made, its thread runs.  Returns CN_OK,
+ * CN_ENOMEM or what the system said. */
 int cn_worker_start(struct cn_worker *worker) CN_MUSTCHECK;
 /* Wait for its end; cn_worker_stop() was called before. */
 void cn_worker_join(struct cn_worker *worker);

@@ -6,6 +6,7 @@
 
 #include "base/alloc.h"
 #include "base/err.h"
+#include "wire/cursor.h"
 
 /* Plain bytes of a batch that is copied rather than handed on. */
 #define SMALL_BATCH (32u * 1024u)
@@ -180,6 +181,72 @@ miss(struct decoding *d, const struct cn_dedup_lack *lack)
 	    : CN_ENOMEM;
 }
 
+/* The smallest stretch of one segment that covers both; false: there is
+ * none. */
+static bool
+cover(struct cn_dedup_lack *lack, const struct cn_place *place, uint64_t len)
+{
+	uint64_t from = CN_MIN(lack->place.pos, place->pos);
+	uint64_t to = CN_MAX(lack->place.pos + lack->len, place->pos + len);
+
+	if (lack->len == 0 || lack->place.epoch != place->epoch ||
+	    lack->place.is_mine != place->is_mine ||
+	    from >> CN_SEGMENT_SHIFT != (to - 1) >> CN_SEGMENT_SHIFT) {
+		return false;
+	}
+	lack->place.pos = from;
+	lack->len = to - from;
+	return true;
+}
+
+/* One more place that the failed batch took bytes from. */
+static void
+lack_place(struct decoding *d, struct cn_dedup_lack *lack, uint32_t log,
+    uint64_t pos, uint32_t len)
+{
+	struct cn_place place = {
+		.epoch = d->refs->log[log].epoch,
+		.pos = pos,
+		.is_mine = !d->refs->log[log].is_senders,
+	};
+
+	if (cover(lack, &place, len)) {
+		return;
+	}
+	if (lack->len > 0) {
+		cn_reconcile_lack(d->link, d->slot, lack);
+	}
+	lack->place = place;
+	lack->len = len;
+}
+
+/*
+ * The hash did not match, so perhaps bytes in our store are wrong: whatever
+ * the batch was made of must not be referred to again.
+ */
+static void
+lack_sources(struct decoding *d, const uint8_t *ops)
+{
+	struct cn_dedup_lack lack = { 0 };
+	struct cn_ref_cursor at = { 0 };
+	struct cn_ref_op op;
+	struct cn_cursor in;
+
+	for (size_t i = 0; i < d->refs->regions; i++) {
+		const struct cn_ref_region *region = &d->refs->region[i];
+
+		lack_place(d, &lack, region->log, region->pos, region->len);
+	}
+	cn_cursor_init(&in, ops, d->refs->ops_len);
+	while (d->refs->has_copies &&
+	    cn_ref_op_decode(&in, &at, d->refs->logs, &op) == CN_OK) {
+		lack_place(d, &lack, op.log, op.pos, op.copy);
+	}
+	if (lack.len > 0) {
+		cn_reconcile_lack(d->link, d->slot, &lack);
+	}
+}
+
 /*
  * It refers to what it may not.  Its payload is not verified yet, so that
  * may be damage: it comes again raw.  Not for ever: then the carrier ends.
@@ -333,6 +400,10 @@ use_batch(struct decoding *d, bool is_last)
 		return CN_OK;
 	}
 	if (cn_block_batch_hash(head, plain, head->plain_len) != head->hash) {
+		lack_sources(d,
+		    head->coding == CN_CODING_ZSTD && d->in->has_copies
+			? cn_dedup_payload(d->link->config.dedup)
+			: d->in->coded);
 		d->taken->nack = CN_NACK_HASH;
 		return CN_OK;
 	}

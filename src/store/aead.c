@@ -15,6 +15,11 @@
 
 #define NONCE_BYTES 12
 #define INFO_MAX 255u
+/* What scrypt takes and a little: 128 * N * r is 32 MiB. */
+#define SCRYPT_N (UINT64_C(1) << 15)
+#define SCRYPT_R 8u
+#define SCRYPT_P 1u
+#define SCRYPT_BYTES_MAX (UINT64_C(40) << 20)
 
 /* Key, nonce and aad; the direction is 1 to seal and 0 to open. */
 static bool
@@ -107,14 +112,14 @@ cn_aead_derive(const uint8_t key[CN_AEAD_KEY_BYTES], const uint8_t *salt,
 	char digest[] = "SHA256";
 	uint8_t key_copy[CN_AEAD_KEY_BYTES]; /* OSSL_PARAM knows no const */
 	uint8_t salt_copy[CN_AEAD_SALT_BYTES];
-	char info_copy[INFO_MAX];
+	char info_copy[INFO_MAX + 1];
 	size_t info_len = strlen(info);
 	OSSL_PARAM params[5], *p = params;
 	bool is_done;
 
 	assert(info_len > 0 && info_len <= INFO_MAX);
 	memcpy(key_copy, key, sizeof(key_copy));
-	memcpy(info_copy, info, info_len);
+	memcpy(info_copy, info, info_len + 1);
 	*p++ = OSSL_PARAM_construct_utf8_string(
 	    OSSL_KDF_PARAM_DIGEST, digest, sizeof(digest) - 1);
 	*p++ = OSSL_PARAM_construct_octet_string(
@@ -133,6 +138,19 @@ cn_aead_derive(const uint8_t key[CN_AEAD_KEY_BYTES], const uint8_t *salt,
 	EVP_KDF_free(kdf);
 	OPENSSL_cleanse(key_copy, sizeof(key_copy));
 	if (!is_done) {
+		ERR_clear_error();
+		return CN_EIO;
+	}
+	return CN_OK;
+}
+
+int
+cn_aead_stretch(
+    const char *passphrase, const uint8_t *salt, uint8_t out[CN_AEAD_KEY_BYTES])
+{
+	if (EVP_PBE_scrypt(passphrase, strlen(passphrase), salt,
+		CN_AEAD_SALT_BYTES, SCRYPT_N, SCRYPT_R, SCRYPT_P,
+		SCRYPT_BYTES_MAX, out, CN_AEAD_KEY_BYTES) != 1) {
 		ERR_clear_error();
 		return CN_EIO;
 	}

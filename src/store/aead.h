@@ -3,7 +3,7 @@
 #define CN_STORE_AEAD_H
 
 /*
- * Sealing and keys of the store: AES-256-GCM and HKDF-SHA256.
+ * Sealing and keys of the store: AES-256-GCM, HKDF-SHA256 and scrypt.
  *
  * A nonce is the kind (4 bytes) and the number (8 bytes) of a message.  The
  * caller sees to it that no key ever seals two messages under one of them.
@@ -33,7 +33,7 @@ struct cn_aead {
 };
 
 /*
- * @in   len bytes, <= CN_AEAD_MAX; NULL for none
+ * @in   len bytes, <= CN_AEAD_MAX; for none it and out may be NULL
  * @out  len bytes; in itself or not overlapping
  *
  * Returns CN_OK, CN_EIO when the library fails.
@@ -60,5 +60,15 @@ int cn_aead_open(const struct cn_aead *how, const uint8_t *in, size_t len,
  */
 int cn_aead_derive(const uint8_t key[CN_AEAD_KEY_BYTES], const uint8_t *salt,
     const char *info, uint8_t out[CN_AEAD_KEY_BYTES]) CN_MUSTCHECK;
+
+/*
+ * A key from a passphrase: scrypt, N 2^15, r 8, p 1.
+ *
+ * @salt  CN_AEAD_SALT_BYTES
+ *
+ * Returns CN_OK, CN_EIO.
+ */
+int cn_aead_stretch(const char *passphrase, const uint8_t *salt,
+    uint8_t out[CN_AEAD_KEY_BYTES]) CN_MUSTCHECK;
 
 #endif /* CN_STORE_AEAD_H */

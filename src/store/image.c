@@ -13,7 +13,6 @@
 #include "store/image_private.h"
 
 /* The head, byte by byte: doc/store.md, "Head". */
-#define MAGIC "CNimage\n"
 #define MAGIC_BYTES 8u
 #define VERSION 1u
 #define AT_VERSION 8u
@@ -50,6 +49,9 @@ _Static_assert(TABLE_END <= CN_IMAGE_FOOTER_BYTES, "the footer holds it all");
 #define IMAGE_LABEL "compressnet image 1"
 #define DERIVE_LABEL "compressnet derive 1 "
 #define LABEL_MAX 64u
+
+static const uint8_t magic[MAGIC_BYTES] = { 'C', 'N', 'i', 'm', 'a', 'g', 'e',
+	'\n' };
 
 /* ---- footer ---- */
 
@@ -222,7 +224,7 @@ static void
 write_head(uint8_t *head)
 {
 	memset(head, 0, CN_IMAGE_HEAD_BYTES);
-	memcpy(head, MAGIC, MAGIC_BYTES);
+	memcpy(head, magic, sizeof(magic));
 	cn_bytes_put32(head + AT_VERSION, VERSION);
 	cn_bytes_put32(head + AT_HEAD_LEN, CN_IMAGE_HEAD_BYTES);
 	cn_bytes_put32(head + AT_FOOTER_LEN, CN_IMAGE_FOOTER_BYTES);
@@ -238,7 +240,7 @@ check_head(const uint8_t *head)
 	if (cn_bytes_are_zero(head, CN_IMAGE_HEAD_BYTES)) {
 		return CN_EEND;
 	}
-	if (memcmp(head, MAGIC, MAGIC_BYTES) != 0) {
+	if (memcmp(head, magic, sizeof(magic)) != 0) {
 		return CN_ECODING;
 	}
 	if (cn_bytes_get32(head + AT_VERSION) != VERSION) {
@@ -315,13 +317,12 @@ cn_image_seal(const uint8_t key[CN_IMAGE_KEY_BYTES],
 
 /* ---- opening ---- */
 
-/* Head and footer; leaves the key of the image to the caller. */
+/* Head and footer, which is left in plain; the caller wipes the key. */
 static int
 open_footer(const uint8_t key[CN_IMAGE_KEY_BYTES], const uint8_t *image,
-    struct cn_image_info *info, struct cn_store_chunk *chunk,
+    struct cn_image_info *info, struct cn_store_chunk *chunk, uint8_t *footer,
     uint8_t image_key[CN_AEAD_KEY_BYTES])
 {
-	uint8_t footer[CN_IMAGE_FOOTER_BYTES];
 	struct cn_aead how;
 	int rc;
 
@@ -334,8 +335,8 @@ open_footer(const uint8_t key[CN_IMAGE_KEY_BYTES], const uint8_t *image,
 		return rc;
 	}
 	how = footer_aead(image, image_key);
-	rc = cn_aead_open(&how, image + CN_IMAGE_HEAD_BYTES, sizeof(footer),
-	    image + AT_FOOTER_TAG, footer);
+	rc = cn_aead_open(&how, image + CN_IMAGE_HEAD_BYTES,
+	    CN_IMAGE_FOOTER_BYTES, image + AT_FOOTER_TAG, footer);
 	return rc == CN_OK ? cn_image_parse_footer(footer, info, chunk) : rc;
 }
 
@@ -343,37 +344,56 @@ int
 cn_image_open(const uint8_t key[CN_IMAGE_KEY_BYTES], const uint8_t *image,
     struct cn_image_info *info, struct cn_store_chunk *chunk)
 {
+	uint8_t footer[CN_IMAGE_FOOTER_BYTES];
 	uint8_t image_key[CN_AEAD_KEY_BYTES];
 	int rc;
 
-	rc = open_footer(key, image, info, chunk, image_key);
+	rc = open_footer(key, image, info, chunk, footer, image_key);
 	OPENSSL_cleanse(image_key, sizeof(image_key));
 	return rc;
 }
 
-int
-cn_image_open_data(const uint8_t key[CN_IMAGE_KEY_BYTES], const uint8_t *image,
-    struct cn_image_info *ret, uint8_t *out)
+/* Both parts, each to its own place. */
+static int
+open_whole(const uint8_t key[CN_IMAGE_KEY_BYTES], const uint8_t *image,
+    struct cn_image_info *ret, uint8_t *footer, uint8_t *data)
 {
 	uint8_t image_key[CN_AEAD_KEY_BYTES];
 	struct cn_image_info info;
 	struct cn_aead how;
 	int rc;
 
-	rc = open_footer(key, image, &info, NULL, image_key);
+	rc = open_footer(key, image, &info, NULL, footer, image_key);
 	if (rc == CN_OK) {
 		how = data_aead(image, image_key);
 		rc = cn_aead_open(&how, image + CN_IMAGE_DATA_AT,
-		    CN_SEGMENT_BYTES, image + AT_DATA_TAG, out);
+		    CN_SEGMENT_BYTES, image + AT_DATA_TAG, data);
 	}
 	OPENSSL_cleanse(image_key, sizeof(image_key));
 	if (rc == CN_OK) {
-		rc = cn_image_check_data(&info, out);
+		rc = cn_image_check_data(&info, data);
 	}
 	if (rc == CN_OK) {
 		*ret = info;
 	}
 	return rc;
+}
+
+int
+cn_image_open_data(const uint8_t key[CN_IMAGE_KEY_BYTES], const uint8_t *image,
+    struct cn_image_info *info, uint8_t *out)
+{
+	uint8_t footer[CN_IMAGE_FOOTER_BYTES];
+
+	return open_whole(key, image, info, footer, out);
+}
+
+int
+cn_image_open_plain(const uint8_t key[CN_IMAGE_KEY_BYTES], const uint8_t *image,
+    struct cn_image_info *info, uint8_t *plain)
+{
+	return open_whole(
+	    key, image, info, plain, plain + CN_IMAGE_FOOTER_BYTES);
 }
 
 int

@@ -31,6 +31,17 @@ int cn_image_write_footer(const struct cn_image_info *info,
 int cn_image_check_data(
     const struct cn_image_info *info, const uint8_t *data) CN_MUSTCHECK;
 
+/*
+ * Open a whole image into plain footer and data, one behind the other.
+ *
+ * @plain  CN_IMAGE_FOOTER_BYTES + CN_SEGMENT_BYTES; may not overlap
+ *
+ * Returns as cn_image_open_data().
+ */
+int cn_image_open_plain(const uint8_t key[CN_IMAGE_KEY_BYTES],
+    const uint8_t *image, struct cn_image_info *info,
+    uint8_t *plain) CN_MUSTCHECK;
+
 /* Seal plain footer and data where they stand in an image, and write its
  * head.  CN_OK or CN_EIO. */
 int cn_image_seal_placed(

@@ -315,17 +315,12 @@ cn_room_enter(struct cn_segment *segment)
 
 /* ---- eviction ---- */
 
-/* Segments that could still come before one of the present ones must go. */
+/* Segments that may still come before one of the present ones must go. */
 static uint32_t
 room_left(const struct cn_store *store)
 {
-	if (cn_store_has_disk(store)) {
-		uint32_t waiting = store->sealed - store->written;
-
-		return store->slots_free > waiting ? store->slots_free - waiting
-						   : 0;
-	}
-	return store->buffers_max - store->bodies;
+	return cn_store_has_disk(store) ? store->slots_free
+					: store->buffers_max - store->bodies;
 }
 
 void

@@ -17,6 +17,9 @@
 #define FULL_PERCENT 80u
 #define INDEX_MIN 4096u
 #define HOOK_BITS_MAX 16u
+/* A segment in memory: its buffer and the longest table of chunks. */
+#define MEMORY_EACH                                                            \
+	(CN_IMAGE_BYTES + CN_IMAGE_CHUNKS_MAX * sizeof(struct cn_store_chunk))
 /* One buffer of so many is for writing. */
 #define WRITES_PART 16u
 /* Segments of memory and disk together: their numbers fit a spot. */
@@ -29,7 +32,7 @@ static bool
 size(struct cn_store *store)
 {
 	const struct cn_store_config *config = &store->config;
-	uint64_t buffers = config->memory_bytes / CN_IMAGE_BYTES;
+	uint64_t buffers = config->memory_bytes / MEMORY_EACH;
 	uint64_t slots = config->disk_bytes / CN_IMAGE_BYTES;
 
 	if (config->memory_bytes < CN_STORE_MEMORY_MIN ||

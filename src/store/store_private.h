@@ -135,7 +135,6 @@ struct cn_segment {
 	bool is_all_held : 1; /* all that is valid */
 	bool is_doomed : 1;   /* the peer was told of its end */
 	bool is_loading : 1;
-	bool is_writing : 1;
 	bool is_kept : 1; /* in memory alone for good */
 	bool is_written : 1;
 	bool has_hash : 1;

@@ -54,11 +54,14 @@ read_image(struct cn_store *store, uint32_t slot, uint8_t *image)
 
 /* What is on the disk is no good. */
 static void
-mend(struct cn_segment *segment)
+mend(struct cn_segment *segment, uint32_t slot)
 {
 	struct cn_store *store = cn_segment_store(segment);
 
-	if (segment->body != NULL && segment->is_written) {
+	if (!segment->is_written || segment->slot != slot) {
+		return; /* somebody else was here */
+	}
+	if (segment->body != NULL) {
 		cn_room_slot_put(store, segment->slot);
 		segment->is_written = false;
 		store->written--;
@@ -75,6 +78,7 @@ cn_store_walk(struct cn_store *store, uint64_t *age, uint8_t *image)
 	struct cn_image_info info;
 	struct cn_segment *segment;
 	bool is_written;
+	uint32_t slot;
 	int rc;
 
 	pthread_mutex_lock(&store->lock);
@@ -85,10 +89,11 @@ cn_store_walk(struct cn_store *store, uint64_t *age, uint8_t *image)
 	}
 	segment->pins++;
 	is_written = segment->is_written;
+	slot = segment->slot;
 	cn_segment_info(segment, &info);
 	pthread_mutex_unlock(&store->lock);
 
-	rc = is_written ? read_image(store, segment->slot, image)
+	rc = is_written ? read_image(store, slot, image)
 			: cn_load_seal(store, &info, segment, image);
 
 	pthread_mutex_lock(&store->lock);
@@ -96,7 +101,7 @@ cn_store_walk(struct cn_store *store, uint64_t *age, uint8_t *image)
 	*age = info.age;
 	store->walked = segment->number;
 	if (rc == CN_ECODING) {
-		mend(segment);
+		mend(segment, slot);
 	}
 	pthread_mutex_unlock(&store->lock);
 	return rc;

@@ -363,8 +363,8 @@ cn_ref_op_encode(uint8_t *out, size_t cap, struct cn_ref_cursor *at,
 	cn_writer_varint(&w, op->copy);
 	if (is_same && move == 0) {
 		/* As expected. */
-	} else if (is_same && move <= CN_VARINT_MAX >> 1 &&
-	    cn_varint_size(move << 1) <= anywhere) {
+	} else if (is_same && cn_varint_size(move << 1) <= anywhere) {
+		/* A move too great for a varint ends where pos is short. */
 		cn_writer_varint(&w, move << 1);
 	} else {
 		cn_writer_varint(&w, op->log << 1 | OP_ANYWHERE);

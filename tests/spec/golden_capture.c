@@ -212,7 +212,7 @@ put_token(struct capture *c, uint64_t value)
 	capture_hash(c, "token", value);
 }
 
-/* @is_verified  for FIN: "true", "false" or "null" */
+/* @is_verified  for FIN, HAVE and EXTENTS: what the receiver finds */
 static void
 put_fields(struct capture *c, const struct cn_frame *f, const char *is_verified)
 {
@@ -298,12 +298,14 @@ put_fields(struct capture *c, const struct cn_frame *f, const char *is_verified)
 	case CN_FRAME_HAVE:
 		put_node(c, &f->u.have);
 		capture_hash(c, "hash", f->u.have.hash);
+		fprintf(c->json, ", \"same\": %s", is_verified);
 		return;
 	case CN_FRAME_WANT:
 		put_node(c, &f->u.want);
 		return;
 	case CN_FRAME_EXTENTS:
 		put_extents(c, &f->u.extents);
+		fprintf(c->json, ", \"same\": %s", is_verified);
 		return;
 	case CN_FRAME_LACK:
 		put_log(c, f->u.lack.flags, f->u.lack.epoch);
