@@ -8,7 +8,7 @@ rows of dedup.
 
 source         a fixed part of a kernel's tree, from linux-source-6.1
 binaries       programs and libraries of some packages, ELF for the most part
-documentation  the HTML of linux-doc-6.1
+documentation  the HTML of linux-doc-6.1 (quick: of git-doc)
 dump, wal      pg_dump of a pgbench database, and the write-ahead log of a run
 
 A release is a tar of files as the package has them, in the order of their
@@ -46,8 +46,8 @@ BINARIES = ("apache2-bin", "git", "libc6", "libnode108",
             "samba-libs")
 BINARIES_QUICK = ("libc6", "libssl3", "openssl", "python3.11-minimal",
                   "samba-libs")
-DOCUMENTATION = "linux-doc-6.1"
-HTML = "usr/share/doc/linux-doc-6.1/html"
+DOCUMENTATION, HTML = "linux-doc-6.1", "usr/share/doc/linux-doc-6.1/html"
+DOCUMENTATION_QUICK, HTML_QUICK = "git-doc", "usr/share/doc/git"
 # Scale of pgbench and transactions.
 BANK, BANK_QUICK = (10, 30000), (2, 5000)
 DATABASE_OWNER = "nobody"
@@ -270,12 +270,13 @@ class Releases:
 
     def documentation(self, which):
         """HTML, an older release and the newest."""
-        part = self.pick("userspace-api", "")
+        package = self.pick(DOCUMENTATION_QUICK, DOCUMENTATION)
+        html = self.pick(HTML_QUICK, HTML)
 
         def pack_it(path, folder):
-            pack(path, os.path.join(folder, HTML, part),
+            pack(path, os.path.join(folder, html),
                  lambda name: name.endswith(".html"))
-        return self.pair("documentation", (DOCUMENTATION,), pack_it, which)
+        return self.pair("documentation", (package,), pack_it, which)
 
     def database(self):
         """(dump, wal) of a pgbench run."""
