@@ -47,7 +47,9 @@ BINARIES = ("apache2-bin", "git", "libc6", "libnode108",
 BINARIES_QUICK = ("libc6", "libssl3", "openssl", "python3.11-minimal",
                   "samba-libs")
 DOCUMENTATION, HTML = "linux-doc-6.1", "usr/share/doc/linux-doc-6.1/html"
-DOCUMENTATION_QUICK, HTML_QUICK = "git-doc", "usr/share/doc/git"
+DOCUMENTATION_QUICK, HTML_QUICK = "git-doc", "usr/share/doc/git-doc"
+# A corpus of less is not what was meant.
+LEAST_BYTES = 1 << 20
 # Scale of pgbench and transactions.
 BANK, BANK_QUICK = (10, 30000), (2, 5000)
 DATABASE_OWNER = "nobody"
@@ -196,6 +198,8 @@ class Releases:
         note = path + ".json"
         if not os.path.exists(note):
             make(path)
+            if os.path.getsize(path) < LEAST_BYTES:
+                raise Missing(f"{path}: there is next to nothing in it")
             with open(note, "w") as file:
                 json.dump({"path": path, "size": os.path.getsize(path),
                            "sha256": digest(path), "packages": what}, file)
