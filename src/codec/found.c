@@ -8,9 +8,8 @@
 
 /* Literals below this gain less from an older version than it costs. */
 #define GAP_MIN 32u
-#define REGION_MAX (64u * 1024u)
 /* An older version may be longer: a quarter, and a little. */
-#define REGION_SLACK 64u
+#define REGION_SLACK 512u
 /* Segments that a run of a whole batch may touch. */
 #define RUN_PIECES (CN_BATCH_PLAIN_MAX / CN_SEGMENT_BYTES + 2u)
 /* A chunk that so many copies make up is as good as stored. */
@@ -117,27 +116,23 @@ overlap(const struct cn_found *found, const struct cn_place *place)
 	return (size_t)(last->place.pos + last->len - place->pos);
 }
 
-/* A region of up to len bytes on the trail, for literals at `offset'.  False:
- * there is none. */
-static bool
-add_region(struct cn_found *found, struct cn_reach *reach,
+/* Up to len bytes on the trail, within a segment.  Returns how many. */
+static size_t
+add_part(struct cn_found *found, struct cn_reach *reach,
     const struct cn_trail *trail, size_t offset, size_t len)
 {
 	struct cn_place place = cn_trail_place(trail, offset);
-	size_t skip = overlap(found, &place);
 	size_t before, after;
 
-	if (found->regions == CN_MATCH_REGIONS_MAX || skip >= len ||
-	    !cn_found_takes(found, trail) ||
-	    cn_reach_at(reach, trail, offset + skip, &before, &after) == NULL) {
-		return false;
+	if (found->regions == CN_MATCH_REGIONS_MAX ||
+	    cn_reach_at(reach, trail, offset, &before, &after) == NULL) {
+		return 0;
 	}
-	place.pos += skip;
-	len = CN_MIN(len - skip, after);
+	len = CN_MIN(len, after);
 	len = CN_MIN(len, left_in_segment(place.pos));
 	len = CN_MIN(len, (size_t)(CN_REFS_DELTA_MAX - found->region_bytes));
 	if (len < GAP_MIN) {
-		return false;
+		return 0;
 	}
 	add_log(found, trail);
 	found->region_bytes += (uint32_t)len;
@@ -146,7 +141,29 @@ add_region(struct cn_found *found, struct cn_reach *reach,
 		.len = (uint32_t)len,
 		.place = place,
 	};
-	return true;
+	return len;
+}
+
+/* Up to len bytes on the trail, for literals at `offset'.  False: there are
+ * none. */
+static bool
+add_region(struct cn_found *found, struct cn_reach *reach,
+    const struct cn_trail *trail, size_t offset, size_t len)
+{
+	struct cn_place place = cn_trail_place(trail, offset);
+	size_t at = CN_MIN(overlap(found, &place), len);
+	size_t from = at;
+
+	while (at < len && cn_found_takes(found, trail)) {
+		size_t part =
+		    add_part(found, reach, trail, offset + at, len - at);
+
+		if (part == 0) {
+			break;
+		}
+		at += part;
+	}
+	return at > from;
 }
 
 /* What stands just before the copy that follows the literals. */
@@ -157,27 +174,39 @@ add_region_before(struct cn_found *found, struct cn_reach *reach,
 	size_t before, after;
 
 	if (cn_reach_at(reach, trail, offset, &before, &after) != NULL) {
-		len = CN_MIN(len, before);
+		len = CN_MIN(CN_MIN(len, before), offset);
 		(void)add_region(found, reach, trail, offset - len, len);
 	}
 }
 
+/* Do the trails show other bytes, for literals of about that length? */
+static bool
+are_apart(const struct cn_trail *a, const struct cn_trail *b, size_t len)
+{
+	uint64_t shift = a->base - b->base;
+
+	return a->epoch != b->epoch || a->is_mine != b->is_mine ||
+	    shift + len > 2 * (uint64_t)len;
+}
+
 void
 cn_found_gap(struct cn_found *found, struct cn_reach *reach,
-    const struct cn_trail *before, const struct cn_trail *behind, size_t from,
-    size_t to)
+    const struct cn_found_gap *gap)
 {
-	size_t len = to - from;
-	size_t most = CN_MIN(len + len / 4 + REGION_SLACK, (size_t)REGION_MAX);
+	size_t len = gap->to - gap->from;
+	size_t most = CN_MIN(len + len / 4 + REGION_SLACK, gap->most);
 	bool is_patient = reach->is_patient;
+	bool is_told;
 
 	if (len < GAP_MIN) {
 		return;
 	}
 	reach->is_patient = false; /* no help is worth waiting for */
-	if (!(before->is_set && add_region(found, reach, before, from, most)) &&
-	    behind->is_set) {
-		add_region_before(found, reach, behind, to, most);
+	is_told = gap->before->is_set &&
+	    add_region(found, reach, gap->before, gap->from, most);
+	if (gap->behind->is_set &&
+	    (!is_told || are_apart(gap->before, gap->behind, most))) {
+		add_region_before(found, reach, gap->behind, gap->to, most);
 	}
 	reach->is_patient = is_patient;
 }

@@ -63,11 +63,15 @@ void cn_found_run(struct cn_found *found, const struct cn_trail *trail,
 void cn_found_miss(struct cn_found *found, const struct cn_found_chunk *chunk);
 /*
  * Plain [from, to) are literals: where their older version stands, as far as
- * the trails before and behind them tell.
+ * the trails before and behind them tell; at most so many bytes.
  */
+struct cn_found_gap {
+	const struct cn_trail *before, *behind; /* may be unset */
+	size_t from, to;
+	size_t most;
+};
 void cn_found_gap(struct cn_found *found, struct cn_reach *reach,
-    const struct cn_trail *before, const struct cn_trail *behind, size_t from,
-    size_t to);
+    const struct cn_found_gap *gap);
 /* All is added: choose what is to be stored. */
 void cn_found_finish(struct cn_found *found);
 

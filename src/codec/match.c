@@ -28,8 +28,14 @@
 #define LONG_RUN (16u * 1024u)
 /* How far a mismatch is looked past on the same trail. */
 #define RESYNC_AHEAD 256u
-/* After so many literals a trail is cold. */
-#define TRAIL_COLD (64u * 1024u)
+/*
+ * How far trails are believed to show the older version of literals: so many
+ * times the length of what was the same, and never farther than the most.
+ * Changed programs have long stretches without a copy, whose older version
+ * still helps; a few equal lines in something new say nothing.
+ */
+#define CREDIT_RATE 8u
+#define CREDIT_MOST (4u * 1024u * 1024u)
 
 int
 cn_matcher_create(struct cn_store *store, struct cn_matcher **ret)
@@ -129,13 +135,30 @@ follow(struct cn_matcher *m, const struct cn_trail *trail)
 	m->last = *trail;
 }
 
+/* What is left of the credit after the literals up to `at'. */
+static size_t
+credit_at(const struct cn_matcher *m, size_t at)
+{
+	return m->credit - CN_MIN(m->credit, at - m->literal);
+}
+
 /* Plain [from, to) goes as copies. */
 static void
 take_run(
     struct cn_matcher *m, const struct cn_trail *trail, size_t from, size_t to)
 {
-	cn_found_gap(&m->found, &m->reach, &m->last, trail, m->literal, from);
+	size_t earned = CREDIT_RATE * (to - from);
+	const struct cn_found_gap gap = {
+		.before = &m->last,
+		.behind = trail,
+		.from = m->literal,
+		.to = from,
+		.most = CN_MAX(m->credit, earned),
+	};
+
+	cn_found_gap(&m->found, &m->reach, &gap);
 	cn_found_run(&m->found, trail, from, to);
+	m->credit = CN_MIN(credit_at(m, from) + earned, (size_t)CREDIT_MOST);
 	m->literal = to;
 	m->misses = 0;
 	follow(m, trail);
@@ -280,16 +303,6 @@ try_resync(struct cn_matcher *m, size_t *at)
 	return true;
 }
 
-static void
-go_on(struct cn_matcher *m, size_t *at)
-{
-	*at = m->cut;
-	for (size_t i = 0;
-	     *at - m->literal > TRAIL_COLD && i < CN_MATCHER_TRAILS; i++) {
-		m->trail[i].is_set = false;
-	}
-}
-
 /* ---- a batch ---- */
 
 static void
@@ -308,10 +321,25 @@ begin(struct cn_matcher *m, struct cn_pair *pair, uint64_t scope,
 	}
 	m->last = m->trail[0];
 	m->literal = 0;
+	m->credit = state->credit;
 	m->cut = 0;
 	m->misses = 0;
 	m->ahead_count = 0;
 	cn_found_clear(&m->found);
+}
+
+/* Where the next batch begins to look. */
+static void
+move_on(const struct cn_matcher *m, struct cn_match_state *state)
+{
+	size_t credit = credit_at(m, m->reach.len);
+
+	*state = (struct cn_match_state){ 0 };
+	if (m->last.is_set && credit > 0) {
+		state->next = cn_trail_place(&m->last, m->reach.len);
+		state->credit = (uint32_t)credit;
+		state->is_set = true;
+	}
 }
 
 static void
@@ -319,15 +347,17 @@ finish(struct cn_matcher *m, struct cn_match_state *state, struct cn_match *ret)
 {
 	const struct cn_trail none = { 0 };
 	struct cn_found *found = &m->found;
+	const struct cn_found_gap gap = {
+		.before = &m->last,
+		.behind = &none,
+		.from = m->literal,
+		.to = m->reach.len,
+		.most = m->credit,
+	};
 
-	cn_found_gap(
-	    found, &m->reach, &m->last, &none, m->literal, m->reach.len);
+	cn_found_gap(found, &m->reach, &gap);
 	cn_found_finish(found);
-	*state = (struct cn_match_state){ 0 };
-	if (m->trail[0].is_set) {
-		state->next = cn_trail_place(&m->trail[0], m->reach.len);
-		state->is_set = true;
-	}
+	move_on(m, state);
 	*ret = (struct cn_match){
 		.copy = found->copy,
 		.copies = found->copies,
@@ -356,7 +386,7 @@ cn_match_batch(struct cn_matcher *m, struct cn_pair *pair, uint64_t scope,
 	    at < len && cn_found_has_room(&m->found) && !m->reach.must_wait) {
 		if (!try_trails(m, &at) && !try_chunk(m, &at) &&
 		    !try_resync(m, &at)) {
-			go_on(m, &at);
+			at = m->cut;
 		}
 	}
 	if (!m->reach.must_wait) {

@@ -41,6 +41,7 @@ struct cn_matcher; /* opaque: scratch and the chunker */
 /* Where the last batch's match would go on.  All zero: nowhere. */
 struct cn_match_state {
 	struct cn_place next;
+	uint32_t credit; /* literals after which that is not believed */
 	bool is_set;
 };
 
@@ -59,9 +60,10 @@ struct cn_match {
 	 * neighbours merged.  Copies may lie in them. */
 	struct cn_store_span *miss;
 	size_t misses;
-	/* Literals that follow a copy, and where their older version stands:
-	 * candidates for a prefix (struct cn_match_copy, of about that
-	 * length; held by the peer, valid here). */
+	/* Literals near a copy, and where their older version stands: as a
+	 * prefix, one behind the other, they help to code the literals.  Held
+	 * by the peer and valid here, each in one segment, all together at
+	 * most CN_REFS_DELTA_MAX; len is the region's own. */
 	struct cn_match_copy *region;
 	size_t regions;
 };

@@ -31,6 +31,8 @@ struct cn_matcher {
 	struct cn_trail trail[CN_MATCHER_TRAILS];
 	struct cn_trail last; /* of the last copy, or before the batch */
 	size_t literal;       /* end of the last copy */
+	size_t credit;        /* of the trails, there: bytes of literals for
+			       * which they show an older version */
 	size_t cut;           /* end of the last chunk that was missed */
 	size_t misses;        /* chunks since the last copy */
 

@@ -107,7 +107,8 @@ def test_bash_completion(cli):
     script = cli("completion", "bash").stdout
     groups = {words[0] for words in commands(cli)}
     assert bash_completes(script, "compressnet ") == groups
-    assert bash_completes(script, "compressnet st") == {"status", "streams"}
+    assert bash_completes(script, "compressnet st") == {
+        "status", "store", "streams"}
     assert bash_completes(script, "compressnet streams ") == {
         "list", "show", "kill"}
     assert "--limit" in bash_completes(script, "compressnet streams list --")

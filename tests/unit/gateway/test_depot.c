@@ -435,6 +435,74 @@ test_bad_cursors(void **state)
 	cn_depot_close(&depot);
 }
 
+/* Every allocation fails once: no leak, no half-made depot. */
+static void
+test_without_memory(void **state)
+{
+	struct cn_config *config = NULL;
+	struct cn_diag_list diags;
+	char text[256];
+	struct cn_config_text source = { .name = "x", .text = text };
+	int err = CN_ENOMEM;
+
+	(void)state;
+	(void)snprintf(text, sizeof(text),
+	    "gateway: {name: a}\nstore: {path: %s/s, memory: 16MiB}\n", folder);
+	source.len = strlen(text);
+	cn_diag_init(&diags);
+	assert_int_equal(cn_config_parse(&source, 1, &diags, &config), CN_OK);
+	cn_diag_fini(&diags);
+	for (uint64_t nth = 1; err != CN_OK || cn_alloc_has_failed(); nth++) {
+		uint64_t live = cn_alloc_count();
+		struct cn_depot *depot = NULL;
+
+		cn_alloc_fail_at(nth);
+		err = cn_depot_open(config, &loop, here, secret, &depot);
+		assert_true(err == CN_OK || err == CN_ENOMEM);
+		assert_true((depot != NULL) == (err == CN_OK));
+		cn_depot_close(&depot);
+		if (!cn_alloc_has_failed()) {
+			cn_alloc_fail_at(0);
+			break;
+		}
+		cn_alloc_fail_at(0);
+		assert_int_equal(cn_alloc_count(), live);
+		assert_true(nth < 1000);
+	}
+	assert_int_equal(err, CN_OK);
+	cn_config_unref(&config);
+}
+
+/* Steps for which there is no memory fail, and the next ones do not. */
+static void
+test_steps_without_memory(void **state)
+{
+	struct cn_depot *depot = open_depot(here, secret, "memory: 16MiB");
+	struct cn_depot_stream *stream = cn_depot_stream_create();
+	struct cn_depot_work *work;
+	bool has_failed = true;
+
+	(void)state;
+	assert_non_null(stream);
+	fill(depot, there, 1);
+	for (uint64_t nth = 1; has_failed; nth++) {
+		work = make_work(CN_DEPOT_EXPORT);
+		work->stream = stream;
+		cn_alloc_fail_at(nth);
+		take_step(depot, work);
+		has_failed = cn_alloc_has_failed();
+		cn_alloc_fail_at(0);
+		assert_true(has_failed || work->err == CN_OK);
+		assert_true(work->err == CN_OK || work->err == CN_ENOMEM ||
+		    work->err == CN_EIO);
+		cn_depot_work_free(&work);
+		assert_true(nth < 100);
+	}
+	cn_depot_stream_free(&stream);
+	assert_int_equal(verify(depot).segments, 1);
+	cn_depot_close(&depot);
+}
+
 static int
 set_up(void **state CN_UNUSED)
 {
@@ -469,6 +537,8 @@ main(void)
 		TEST(test_carry),
 		TEST(test_bad_imports),
 		TEST(test_bad_cursors),
+		TEST(test_without_memory),
+		TEST(test_steps_without_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

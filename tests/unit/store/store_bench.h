@@ -104,7 +104,10 @@ bench_transfer(struct bench_disk *disk, struct cn_job *job)
 	}
 	if (*slot == NULL) {
 		*slot = cn_calloc(1, CN_IMAGE_BYTES);
-		assert(*slot != NULL);
+	}
+	if (*slot == NULL) {
+		job->result = CN_ENOSPC;
+		return;
 	}
 	memcpy(*slot + job->at, job->image + job->at, job->len);
 }
