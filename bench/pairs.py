@@ -234,8 +234,12 @@ class Compressnet(Pair):
 
     def kill_side(self, side):
         """kill -9."""
+        self.stop_side(side, signal.SIGKILL)
+
+    def stop_side(self, side, how=signal.SIGTERM):
+        """End one gateway."""
         process = self.daemons.pop(side)
-        process.kill()
+        process.send_signal(how)
         process.wait()
         self.processes.remove(process)
 
