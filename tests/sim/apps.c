@@ -21,6 +21,9 @@ make_end(struct world *w, struct flow *f, int side, bool is_bulk)
 	uint64_t key = w->seed << 20 | (uint64_t)f->key << 1 | (uint64_t)side;
 	uint64_t length = cn_prng_below(&w->prng, is_bulk ? 600000 : 5000);
 
+	if (is_bulk && w->is_heavy) {
+		length *= 5;
+	}
 	if (cn_prng_chance(&w->prng, 1, 8)) {
 		length = 0;
 	}

@@ -51,6 +51,22 @@ take_answers(struct world *w, struct cn_link *victim)
 	}
 }
 
+/* What it can know of the victim. */
+static void
+look_around(const struct world *w, struct cn_link *victim, struct hostile *h)
+{
+	struct cn_stream *s = NULL;
+
+	for (int i = 0; i < 2; i++) {
+		h->epoch[i] = w->proc[i].store_config.epoch;
+	}
+	h->streams = 0;
+	while (h->streams < CN_ARRAY_LEN(h->stream) &&
+	    (s = cn_link_next_stream(victim, s)) != NULL) {
+		h->stream[h->streams++] = cn_stream_id(s);
+	}
+}
+
 /* What was said to the survivor must not kill it, nor keep it busy. */
 static void
 say_anything(struct world *w, int side)
@@ -60,11 +76,11 @@ say_anything(struct world *w, int side)
 	struct hostile h = { .prng = &w->prng };
 	uint64_t before = cn_alloc_bytes();
 
-	for (int i = 0; i < 2; i++) {
-		h.epoch[i] = w->proc[i].store_config.epoch;
-	}
 	for (int i = 0; i < LIES && !w->is_failed; i++) {
-		size_t len = hostile_fragment(&h, out), used;
+		size_t len, used;
+
+		look_around(w, victim, &h);
+		len = hostile_fragment(&h, out);
 
 		if (!cn_link_is_up(victim, 0) &&
 		    cn_link_attach(victim, 0, ++w->carrier[0].generation,

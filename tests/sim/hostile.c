@@ -14,7 +14,7 @@
 /* Streams and scopes that exist, with luck. */
 #define STREAMS 90u
 /* Batches are so long at most: each fits one fragment. */
-#define PLAIN_MAX 8000u
+#define PLAIN_MAX 2000u
 
 static uint64_t
 wild(struct cn_prng *prng)
@@ -47,6 +47,14 @@ epoch(const struct hostile *h)
 	return which < 2 ? h->epoch[which] : wild(h->prng);
 }
 
+static uint64_t
+stream(const struct hostile *h)
+{
+	return h->streams > 0 && cn_prng_chance(h->prng, 3, 4)
+	    ? h->stream[cn_prng_below(h->prng, h->streams)]
+	    : cn_prng_below(h->prng, STREAMS);
+}
+
 /* A position of a log: near its begin, near its end, anywhere. */
 static uint64_t
 position(struct cn_prng *prng)
@@ -63,27 +71,32 @@ position(struct cn_prng *prng)
 
 /* ---- frames ---- */
 
+/* A node of the tree that can be; mostly one of the first few. */
 static void
-put_log(const struct hostile *h, struct cn_writer *w)
+put_node(const struct hostile *h, struct cn_writer *w)
 {
-	cn_writer_varint(w, cn_prng_below(h->prng, 2));
-	cn_writer_u64(w, epoch(h));
+	uint64_t level = cn_prng_below(h->prng, CN_LOG_LEVEL_MAX + 1);
+	uint64_t nodes = CN_LOG_SEGMENTS_MAX >> 4 * level;
+
+	cn_writer_varint(w, level);
+	cn_writer_varint(w,
+	    cn_prng_below(h->prng,
+		cn_prng_chance(h->prng, 3, 4) ? CN_MIN(nodes, UINT64_C(3))
+					      : nodes));
 }
 
 /* HAVE, WANT, EXTENTS or LACK. */
 static void
 put_agreement(const struct hostile *h, struct cn_writer *w, unsigned type)
 {
-	uint64_t level = cn_prng_below(h->prng, CN_LOG_LEVEL_MAX + 1);
+	uint64_t pos = position(h->prng);
 
-	put_log(h, w);
+	cn_writer_varint(w, cn_prng_below(h->prng, 2));
+	cn_writer_u64(w, epoch(h));
 	switch (type) {
 	case CN_FRAME_HAVE:
 	case CN_FRAME_WANT:
-		cn_writer_varint(w, level);
-		cn_writer_varint(w,
-		    cn_prng_chance(h->prng, 3, 4) ? cn_prng_below(h->prng, 3)
-						  : position(h->prng) >> 20);
+		put_node(h, w);
 		if (type == CN_FRAME_HAVE) {
 			cn_writer_u64(w, cn_prng_u64(h->prng));
 		}
@@ -95,8 +108,9 @@ put_agreement(const struct hostile *h, struct cn_writer *w, unsigned type)
 		}
 		break;
 	default:
-		cn_writer_varint(w, position(h->prng));
-		cn_writer_varint(w, 1 + position(h->prng) / 2);
+		cn_writer_varint(w, pos);
+		cn_writer_varint(
+		    w, 1 + cn_prng_below(h->prng, CN_LOG_END - pos));
 		break;
 	}
 }
@@ -224,14 +238,14 @@ static uint32_t
 draw_copies(const struct hostile *h, struct cn_refs *refs, uint8_t *out)
 {
 	struct cn_ref_cursor at = { 0 };
-	uint64_t most = 1 + cn_prng_below(h->prng, 20);
+	uint64_t most = 1 + cn_prng_below(h->prng, 6);
 	uint32_t plain_len = 0;
 
 	refs->has_copies = true;
 	for (uint64_t i = 0; i < most; i++) {
 		struct cn_ref_op op = {
 			.copy = CN_REFS_OP_MAX +
-			    (uint32_t)cn_prng_below(h->prng, 9000),
+			    (uint32_t)cn_prng_below(h->prng, 900),
 			.log = (uint32_t)cn_prng_below(h->prng, refs->logs),
 			.pos = position(h->prng),
 		};
@@ -249,7 +263,7 @@ static size_t
 hostile_batch(const struct hostile *h, uint8_t *out)
 {
 	static const uint8_t zeros[CN_BATCH_PLAIN_MAX];
-	struct cn_batch_head head = { .stream = wild(h->prng) };
+	struct cn_batch_head head = { .stream = stream(h) };
 	uint8_t ext[CN_BATCH_EXT_MAX], payload[PLAIN_MAX];
 	struct cn_refs refs = { 0 };
 	uint32_t len = 1 + (uint32_t)cn_prng_below(h->prng, PLAIN_MAX);
@@ -271,7 +285,10 @@ hostile_batch(const struct hostile *h, uint8_t *out)
 		draw_stores(h, &refs, head.plain_len);
 	}
 	head.coded_len = len;
-	head.offset = wild(h->prng) / 2;
+	/* Mostly where credit is, so that it is looked at. */
+	head.offset = cn_prng_chance(h->prng, 1, 20)
+	    ? wild(h->prng) / 2
+	    : cn_prng_below(h->prng, 2000);
 	head.ext = ext;
 	head.ext_len = cn_refs_encode(ext, sizeof(ext), &refs);
 	if (head.ext_len > 0 && cn_prng_chance(h->prng, 1, 8)) {
@@ -304,8 +321,16 @@ hostile_fragment(const struct hostile *h, uint8_t *out)
 	uint8_t frames[2048];
 	struct cn_writer w;
 
-	if (cn_prng_chance(h->prng, 1, 3)) {
+	switch (cn_prng_below(h->prng, 12)) {
+	case 0:
+		return hostile_agreement(h, out);
+	case 1:
+	case 2:
+	case 3:
+	case 4:
 		return hostile_batch(h, out);
+	default:
+		break;
 	}
 	cn_writer_init(&w, frames, sizeof(frames));
 	for (uint64_t i = cn_prng_below(h->prng, 4) + 1; i > 0; i--) {

@@ -16,6 +16,8 @@ struct cn_prng;
 struct hostile {
 	struct cn_prng *prng; /* borrowed */
 	uint64_t epoch[2];    /* logs that there are, by side */
+	uint64_t stream[16];  /* live streams */
+	size_t streams;
 };
 
 /* One fragment of up to CN_FRAGMENT_MAX bytes; returns its length. */

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/attr.h"
@@ -122,6 +121,42 @@ pause_world(struct world *w)
 	}
 }
 
+static void
+tell_store(const struct world *w, int side)
+{
+	struct cn_store_stats st;
+
+	if (w->proc[side].store == NULL) {
+		return;
+	}
+	cn_store_stats(w->proc[side].store, &st);
+#define N(field) ((unsigned long long)st.field)
+	fprintf(stderr,
+	    "    store %d: segments %llu, in memory %llu, on disk %llu, open "
+	    "%llu; valid %llu, appended %llu, filled %llu, refused %llu; "
+	    "evicted %llu, loads %llu, hooks %u%s\n",
+	    side, N(segments), N(memory_segments), N(disk_segments),
+	    N(open_segments), N(valid_bytes), N(appended), N(filled),
+	    N(refused), N(evicted), N(loads), st.hook_bits,
+	    st.is_disk_lost ? ", disk lost" : "");
+#undef N
+}
+
+static void
+tell_sending(
+    const struct world *w, int from, uint64_t length, const struct sent *sent)
+{
+	if (!world_is_traced) {
+		return;
+	}
+	fprintf(stderr, "  side %d sent %llu: copied %llu, misses %llu%s\n",
+	    from, (unsigned long long)length, (unsigned long long)sent->copied,
+	    (unsigned long long)sent->misses,
+	    sent->is_coding_off ? ", coding off" : "");
+	tell_store(w, 0);
+	tell_store(w, 1);
+}
+
 /* Send that over a stream of its own, from start to clean end. */
 static struct sent
 carry(struct world *w, int from, uint64_t scope, const struct content *content)
@@ -155,49 +190,7 @@ carry(struct world *w, int from, uint64_t scope, const struct content *content)
 	after = so_far(w, from);
 	after.copied -= before.copied;
 	after.misses -= before.misses;
-	if (getenv("SIM_TRACE") != NULL) {
-		struct cn_link_stats a, b;
-		cn_link_stats(w->proc[from].link, &a);
-		cn_link_stats(w->proc[1 - from].link, &b);
-		fprintf(stderr,
-		    "  sent %llu from %d: copied %llu misses %llu; lacks "
-		    "sent/recv %llu %llu / %llu %llu; bad refs %llu %llu off "
-		    "%d\n",
-		    (unsigned long long)content->length, from,
-		    (unsigned long long)after.copied,
-		    (unsigned long long)after.misses,
-		    (unsigned long long)a.lacks_sent,
-		    (unsigned long long)a.lacks_received,
-		    (unsigned long long)b.lacks_sent,
-		    (unsigned long long)b.lacks_received,
-		    (unsigned long long)a.bad_refs,
-		    (unsigned long long)b.bad_refs, a.is_coding_off);
-		for (int i = 0; i < 2; i++) {
-			struct cn_store_stats st;
-			cn_store_stats(w->proc[i].store, &st);
-			fprintf(stderr,
-			    "    store %d: seg %llu mem %llu disk %llu open "
-			    "%llu bytes %llu/%llu valid %llu app %llu fill "
-			    "%llu ev %llu ref %llu loads %llu fails %llu wf "
-			    "%llu lost %d idx %llu hook %u\n",
-			    i, (unsigned long long)st.segments,
-			    (unsigned long long)st.memory_segments,
-			    (unsigned long long)st.disk_segments,
-			    (unsigned long long)st.open_segments,
-			    (unsigned long long)st.memory_bytes,
-			    (unsigned long long)st.memory_cap,
-			    (unsigned long long)st.valid_bytes,
-			    (unsigned long long)st.appended,
-			    (unsigned long long)st.filled,
-			    (unsigned long long)st.evicted,
-			    (unsigned long long)st.refused,
-			    (unsigned long long)st.loads,
-			    (unsigned long long)st.load_failures,
-			    (unsigned long long)st.write_failures,
-			    st.is_disk_lost, (unsigned long long)st.index_bytes,
-			    st.hook_bits);
-		}
-	}
+	tell_sending(w, from, content->length, &after);
 	return after;
 }
 
@@ -208,26 +201,27 @@ is_fit(const struct proc *p)
 {
 	struct cn_store_stats stats;
 
-	if (p->link == NULL || p->dedup == NULL ||
-	    (p->store_config.quota_bytes > 0 &&
-		p->store_config.quota_bytes < QUOTA_LEAST)) {
-		return false;
-	}
 	cn_store_stats(p->store, &stats);
-	return stats.hook_bits <= HOOK_BITS_MOST;
+	return stats.hook_bits <= HOOK_BITS_MOST &&
+	    (p->store_config.quota_bytes == 0 ||
+		p->store_config.quota_bytes >= QUOTA_LEAST);
+}
+
+/* Do both sides still live, with stores? */
+static bool
+is_measurable(const struct world *w)
+{
+	return w->proc[0].dedup != NULL && w->proc[1].dedup != NULL &&
+	    w->proc[0].link != NULL && w->proc[1].link != NULL && !w->is_over &&
+	    !w->is_cut_off && w->fate != FATE_DRAIN && w->fate != FATE_POOR &&
+	    w->flows + 7 <= SIM_STREAMS;
 }
 
 /* Can anything be asked of this world's references? */
 static bool
-is_measurable(const struct world *w)
+is_strong(const struct world *w)
 {
-	for (int side = 0; side < 2; side++) {
-		if (!is_fit(&w->proc[side])) {
-			return false;
-		}
-	}
-	return !w->is_over && !w->is_cut_off && w->fate != FATE_DRAIN &&
-	    w->fate != FATE_POOR && w->flows + 7 <= SIM_STREAMS &&
+	return is_fit(&w->proc[0]) && is_fit(&w->proc[1]) &&
 	    w->config.window_max >= 65536;
 }
 
@@ -236,7 +230,7 @@ static void
 check_copied(struct world *w, const char *what, const struct sent *sent,
     uint64_t length, uint64_t *count)
 {
-	if (w->is_failed || sent->is_coding_off) {
+	if (w->is_failed || sent->is_coding_off || !is_strong(w)) {
 		return;
 	}
 	(*count)++;

@@ -31,17 +31,18 @@ struct options {
 
 static const char usage[] =
     "usage: sim [--seeds N] [--first SEED] [--seed SEED] [--verbose]\n"
-    "           [--twice]\n"
+    "           [--trace] [--twice]\n"
     "\n"
     "  --seeds N     run N worlds (100), each from a seed of its own\n"
     "  --first SEED  the first of them (1)\n"
     "  --seed SEED   run this one world\n"
     "  --verbose     tell of each world, with a digest of all bytes that\n"
     "                crossed its carriers\n"
+    "  --trace       tell of what is sent again and again at the end\n"
     "  --twice       run each world twice: both must be the same\n"
     "\n"
     "A world depends on its seed alone.  To replay one that failed:\n"
-    "  sim --seed SEED --verbose\n"
+    "  sim --seed SEED --verbose --trace\n"
     "To stop in a debugger where it fails: break world_fail.\n"
     "\n"
     "Prints each failing seed with the reason, what all worlds met with, then\n"
@@ -124,6 +125,10 @@ read_options(int argc, char **argv, struct options *ret)
 
 		if (strcmp(argv[i], "--verbose") == 0) {
 			ret->is_verbose = true;
+			continue;
+		}
+		if (strcmp(argv[i], "--trace") == 0) {
+			world_is_traced = true;
 			continue;
 		}
 		if (strcmp(argv[i], "--twice") == 0) {

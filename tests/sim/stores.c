@@ -159,9 +159,9 @@ make_config(struct world *w, struct proc *p, const uint8_t *key)
 	struct cn_store_config *config = &p->store_config;
 
 	config->memory_bytes = CN_STORE_MEMORY_MIN
-	    << cn_prng_below(&w->prng, 4);
-	config->index_bytes = cn_prng_chance(&w->prng, 2, 3)
-	    ? UINT64_C(1) << 20
+	    << (w->is_heavy ? 0 : cn_prng_below(&w->prng, 4));
+	config->index_bytes = cn_prng_chance(&w->prng, 3, 4)
+	    ? UINT64_C(4) << 20
 	    : UINT64_C(4096) << cn_prng_below(&w->prng, 8);
 	if (cn_prng_chance(&w->prng, 1, 6)) {
 		config->quota_bytes = UINT64_C(65536)
@@ -202,7 +202,7 @@ stores_make(struct world *w)
 		make_config(w, p,
 		    side == 1 && is_same_key ? w->proc[0].store_config.key
 					     : NULL);
-		if (cn_prng_chance(&w->prng, 1, 2)) {
+		if (w->is_heavy || cn_prng_chance(&w->prng, 1, 2)) {
 			make_disk(w, p);
 		}
 		r = stores_find(w, side);

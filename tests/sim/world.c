@@ -11,6 +11,8 @@
 #include "codec/codec.h"
 #include "codec/dedup.h"
 
+bool world_is_traced;
+
 void
 world_fail(struct world *w, const char *format, ...)
 {
@@ -47,7 +49,8 @@ draw_manners(struct world *w)
 	if (w->fate == FATE_RESTART) {
 		w->restarts = 1 + (unsigned)cn_prng_below(&w->prng, 3);
 	}
-	w->is_tiny = cn_prng_chance(&w->prng, 1, 4);
+	w->is_heavy = cn_prng_chance(&w->prng, 1, 30);
+	w->is_tiny = !w->is_heavy && cn_prng_chance(&w->prng, 1, 4);
 	w->cut_chance = cn_prng_chance(&w->prng, 1, 3)
 	    ? 0
 	    : (unsigned)cn_prng_below(&w->prng, 200);

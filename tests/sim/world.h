@@ -174,6 +174,7 @@ struct world {
 	unsigned cut_chance, flip_chance, stall_chance; /* of 10000 a step */
 	unsigned forget_chance, lie_chance, rot_chance; /* likewise */
 	unsigned cut_soon; /* steps until a carrier is cut; 0: none */
+	bool is_heavy;     /* bulk is much more than stores keep in memory */
 	bool is_tiny;      /* carriers hand over a few bytes at a time */
 	bool is_edgy;      /* applications move only when told to */
 	bool was_faulty;   /* anything was damaged, lost or cut */
@@ -183,6 +184,9 @@ struct world {
 	bool is_failed;
 	char why[256];
 };
+
+/* Tell of every measured sending. */
+extern bool world_is_traced;
 
 /* The world fails; the first reason stays. */
 void __attribute__((format(printf, 2, 3)))

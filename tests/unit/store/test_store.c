@@ -607,6 +607,66 @@ test_pinned(void **state)
 	cn_store_free(&store);
 }
 
+/* Bytes that wait for their acknowledgement for long do not stand in the way
+ * of others. */
+static void
+test_unacknowledged(void **state)
+{
+	struct cn_store_config config = bench_config(16);
+	struct cn_store *store = bench_store(&config);
+	struct cn_pair *pair = bench_pair(store, 1);
+	struct cn_store_piece piece[4];
+
+	(void)state;
+	for (uint64_t i = 0; i < 40; i++) {
+		bench_bytes(plain, MIB, i);
+		assert_int_equal(
+		    bench_append(pair, S1, plain, MIB, piece, 4, 1), 1);
+	}
+	/* The acknowledgement of what is still here counts. */
+	assert_int_equal(
+	    look(pair, true, BENCH_EPOCH, 38 * MIB, S1), CN_ENOENT);
+	cn_pair_held(pair, BENCH_EPOCH, 30 * MIB, 10 * MIB);
+	assert_look(pair, 39 * MIB, S1, plain, MIB);
+	assert_int_equal(look(pair, true, BENCH_EPOCH, 38 * MIB, S1), CN_OK);
+	cn_pair_put(&pair);
+	cn_store_free(&store);
+}
+
+/* Full segments are sealed early when nothing else may go. */
+static void
+test_pressed(void **state)
+{
+	struct cn_store_config config = bench_config(8);
+	struct cn_store *store = bench_store(&config);
+	struct cn_pair *pair = bench_pair(store, 1);
+	struct cn_store_piece piece[4];
+	struct cn_view view[3];
+
+	(void)state;
+	for (uint64_t i = 0; i < 3; i++) {
+		struct cn_place place = bench_mine(pair, i * MIB);
+
+		bench_exchange(pair, S1, plain, MIB, piece, 4, 1);
+		assert_int_equal(
+		    cn_pair_look_at(pair, &place, S1, NULL, &view[i]), CN_OK);
+	}
+	for (uint64_t i = 0; i < 2; i++) {
+		assert_int_equal(
+		    cn_pair_fill(pair, 9, i * MIB, S1, plain, MIB, 1), CN_OK);
+		assert_int_equal(
+		    bench_append(pair, S1, plain, MIB, piece, 4, 1), 1);
+	}
+	assert_int_equal(bench_append(pair, S1, plain, MIB, piece, 4, 1), 1);
+	assert_int_equal(resolve(pair, false, 9, 0, 1, S1, NULL), CN_ENOENT);
+	assert_int_equal(resolve(pair, false, 9, MIB, 1, S1, NULL), CN_OK);
+	for (uint64_t i = 0; i < 3; i++) {
+		cn_view_done(&view[i]);
+	}
+	cn_pair_put(&pair);
+	cn_store_free(&store);
+}
+
 static void
 test_meet(void **state)
 {
@@ -659,6 +719,8 @@ main(void)
 		cmocka_unit_test(test_spurned),
 		cmocka_unit_test(test_evict),
 		cmocka_unit_test(test_pinned),
+		cmocka_unit_test(test_unacknowledged),
+		cmocka_unit_test(test_pressed),
 		cmocka_unit_test(test_meet),
 	};
 
