@@ -334,7 +334,7 @@ read_file(const char *path, size_t most)
 int
 main(int argc, char **argv)
 {
-	static const int ladder[] = { 1, 2, 3, 6, 9 };
+	static const int ladder[] = { 1, 2, 3, 5, 6, 9 };
 	const struct cn_codec_config config = { .contexts_bytes = 64u << 20,
 		.lane_window_log = 20,
 		.lane_level = 3 };

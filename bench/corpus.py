@@ -2,9 +2,9 @@
 """What the measurements carry: made on the spot, the same on each machine
 that has the same packages.
 
-text    a tar of the files in /usr/include that belong to Debian packages, in
-        the order of their names, without times and owners; the packages and
-        their versions are part of the result
+text    a tar of what six Debian packages have in /usr/include, in the order of
+        the names, without times and owners; the packages' versions are part
+        of the result
 random  bytes of a seeded generator
 logs    generated lines of JSON, seeded
 """
@@ -18,33 +18,28 @@ import tarfile
 SEED = 20
 MIB = 1 << 20
 FOLDER = "/usr/include"
+# C and C++, 48 MB together; scripts/packages.sh installs them.
+PACKAGES = ("libc6-dev", "libicu-dev", "libssl-dev", "libstdc++-12-dev",
+            "linux-libc-dev", "llvm-14-dev")
 SERVICES = ("auth", "billing", "catalog", "gateway", "orders", "search")
 PATHS = ("/api/v1/orders", "/api/v1/items", "/api/v2/search", "/login",
          "/healthz", "/api/v1/users")
 
 
-def owners():
-    """{path: package} of the regular files below FOLDER."""
-    found = {}
-    text = subprocess.run(["dpkg-query", "-W", "-f=${binary:Package}\n"],
-                          check=True, capture_output=True, text=True).stdout
-    lists = subprocess.run(["dpkg-query", "-S", FOLDER + "/*"], check=False,
+def files_of(packages):
+    """The regular files of packages below FOLDER."""
+    lists = subprocess.run(["dpkg-query", "-L", *packages], check=True,
                            capture_output=True, text=True).stdout
-    known = set(text.split())
-    for line in lists.splitlines():
-        package, _, path = line.partition(": ")
-        if package in known and os.path.isfile(path) and \
-                not os.path.islink(path):
-            found[path] = package
-    return found
+    return sorted({path for path in lists.splitlines()
+                   if path.startswith(FOLDER + "/") and
+                   os.path.isfile(path) and not os.path.islink(path)})
 
 
 def versions(packages):
     """{package: version}"""
     text = subprocess.run(
-        ["dpkg-query", "-W", "-f=${binary:Package} ${Version}\n",
-         *sorted(packages)], check=True, capture_output=True,
-        text=True).stdout
+        ["dpkg-query", "-W", "-f=${Package} ${Version}\n", *packages],
+        check=True, capture_output=True, text=True).stdout
     return dict(line.split() for line in text.splitlines())
 
 
@@ -57,19 +52,12 @@ def plain(info):
     return info
 
 
-def make_text(path, size_max):
+def make_text(path, _size):
     """Returns {package: version} of what went in."""
-    used = set()
-    total = 0
     with tarfile.open(path, "w", format=tarfile.GNU_FORMAT) as tar:
-        for name, package in sorted(owners().items()):
-            size = os.path.getsize(name)
-            if total + size > size_max:
-                continue
+        for name in files_of(PACKAGES):
             tar.add(name, arcname=name.lstrip("/"), filter=plain)
-            total += size
-            used.add(package)
-    return versions(used)
+    return versions(PACKAGES)
 
 
 def make_random(path, size):
@@ -118,10 +106,13 @@ def build(folder, quick):
     os.makedirs(folder, exist_ok=True)
     scale = 1 if quick else 4
     made = {}
-    for name, make, size in (("text", make_text, 64 * MIB),
+    # Another version of a package makes another text.
+    text = hashlib.sha256(repr(versions(PACKAGES)).encode()).hexdigest()
+    for name, make, size in (("text-" + text[:8], make_text, 0),
                              ("random", make_random, 32 * scale * MIB),
                              ("logs", make_logs, 8 * scale * MIB)):
-        path = os.path.join(folder, f"{name}-{size // MIB}")
+        path = os.path.join(folder, name if size == 0 else
+                            f"{name}-{size // MIB}")
         note = path + ".json"
         if not os.path.exists(note):
             packages = make(path, size)
@@ -130,5 +121,5 @@ def build(folder, quick):
                            "sha256": digest(path), "packages": packages},
                           file)
         with open(note) as file:
-            made[name] = json.load(file)
+            made[name.split("-")[0]] = json.load(file)
     return made

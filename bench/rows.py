@@ -172,9 +172,13 @@ def row_wan_bytes(bench):
     """Bytes on the wire, TLS included, against zstd -3 on the file."""
     zstd = zstd_cpu(bench.path("text"), 3, bench.setup.work)[2]
     fixed, _ = wan_bytes_of(bench, pairs.Compressnet, "text", {}, level=3)
-    adaptive, seconds = wan_bytes_of(
+    # Where others take the processor it is the bottleneck, and the level goes
+    # down: the least of several runs, as with CPU.
+    runs = [wan_bytes_of(
         bench, pairs.Compressnet, "text",
         {"rate": "100mbit", "delay": "10ms", "queue": "256KiB"})
+        for _ in range(bench.pick(1, 5))]
+    adaptive, seconds = min(runs)
     noise, _ = wan_bytes_of(bench, pairs.Compressnet, "random", {})
     detail = {"plain_bytes": bench.size("text"), "zstd_3_bytes": zstd}
     return [
@@ -183,6 +187,7 @@ def row_wan_bytes(bench):
         Result("wan-adaptive", "WAN bytes of text, adaptive at 100 Mb/s / "
                "zstd -3", adaptive / zstd, "x", 1.0,
                detail | {"wan_bytes": adaptive, "seconds": seconds,
+                         "all_wan_bytes": [each for each, _ in runs],
                          "mbit_per_s": bench.size("text") * 8 / seconds /
                          1e6}),
         Result("wan-random", "WAN bytes of random data, more than its own",

@@ -18,8 +18,9 @@ packages_of() {
 		;;
 	bench)
 		echo python3 haproxy socat stunnel4 zstd openssl \
-			openssh-server openssh-client iproute2 linux-libc-dev \
-			libc6-dev libssl-dev
+			openssh-server openssh-client iproute2 \
+			libc6-dev libicu-dev libssl-dev libstdc++-12-dev \
+			linux-libc-dev llvm-14-dev
 		;;
 	ci)
 		echo clang clang-format clang-tidy libclang-rt-14-dev llvm \

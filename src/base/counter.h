@@ -91,6 +91,21 @@
 	    "Copies of ours whose place was not there")                        \
 	X(BYTES_RESENT, "bytes_resent", "bytes",                               \
 	    "Plain bytes sent more than once")                                 \
+	X(COPIED_OUT, "copied_out", "bytes",                                   \
+	    "Plain bytes sent as references to the store")                     \
+	X(COPIED_IN, "copied_in", "bytes",                                     \
+	    "Plain bytes received as references to the store")                 \
+	X(LACKS_SENT, "lacks_sent", "1",                                       \
+	    "Places of the store that peers were told are not here")           \
+	X(LACKS_RECEIVED, "lacks_received", "1",                               \
+	    "Places of the store that peers said are not there")               \
+	X(HOSTILE_REFERENCES, "hostile_references", "1",                       \
+	    "References of peers to another scope's bytes, or to what never "  \
+	    "was")                                                             \
+	X(STORE_REFUSED, "store_refused", "bytes",                             \
+	    "Bytes that the store had no room for")                            \
+	X(STORE_EVICTED, "store_evicted", "1",                                 \
+	    "Segments that the store gave up for newer ones")                  \
 	X(MEMORY_REFUSALS, "memory_refusals", "1",                             \
 	    "Streams refused or reset for want of memory")                     \
 	X(HANDOVERS, "handovers", "1",                                         \

@@ -38,14 +38,16 @@ window_covering(size_t bytes)
  * Indexing a prefix takes a tenth to a fifth of the time of coding as many
  * bytes at levels 1 to 3, and a third above.  Level 1 is chosen where time is
  * short, so it takes what costs nothing measurable; the others run where the
- * link is the bottleneck and take the whole.
+ * link is the bottleneck and take the whole.  Level 5 goes between: from there
+ * on indexing costs the most, so it is as fast as it can be without, for
+ * links on which 6 would be too slow.
  */
 size_t
 cn_codec_prefix_len(int level, size_t plain_len, size_t available)
 {
 	size_t floor = 32768, ceiling = 1048576, wanted = plain_len * 16;
 
-	if (level <= 1) {
+	if (level <= 1 || level == 5) {
 		ceiling = 131072;
 		wanted = plain_len / 2;
 	} else if (level == 2) {

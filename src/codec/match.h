@@ -103,4 +103,17 @@ void cn_match_learn(struct cn_matcher *matcher, struct cn_pair *pair,
     uint64_t scope, bool is_mine, uint64_t epoch, const uint8_t *plain,
     const struct cn_store_piece *piece, size_t pieces);
 
+/*
+ * The chunks of a piece of plain, without teaching them: for a segment that
+ * comes whole.
+ *
+ * @chunk  room for max of them; pos counts from piece->pos
+ *
+ * Returns how many were set.
+ */
+size_t cn_match_table(const struct cn_matcher *matcher,
+    const struct cn_pair *pair, uint64_t scope, const uint8_t *plain,
+    const struct cn_store_piece *piece, struct cn_store_chunk *chunk,
+    size_t max);
+
 #endif /* CN_CODEC_MATCH_H */

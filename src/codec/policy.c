@@ -6,22 +6,32 @@
 #include "base/attr.h"
 
 #define LEVEL_REST 3
+/* … while the carrier is known to be the bottleneck, but not by how much. */
+#define LEVEL_BUSY 5
 /* Socket, chunk hash and TLS work that each plain byte costs besides coding,
  * seconds. */
 #define OTHER_COST 1.0e-9
 /* Scores closer than this are equal: the ratio decides. */
-#define TIE 0.02
+#define TIE 0.05
+/* A ratio is worth a change of level from here on. */
+#define WORTH 0.02
 /* Ratios closer than this are equal too: the lower level costs less. */
 #define TIE_RATIO 0.005
 /* Share of the time above which coding is what holds the carrier back. */
 #define SPENT_HIGH 0.25
+/* Choices in a row of which that must be true: the buffers of a path take as
+ * much as the coder makes until they are full. */
+#define SPENT_PATIENCE 4u
 /* Weight of a new measure, for the running level and for a trial. */
 #define WEIGHT_RUNNING 0.125
 #define WEIGHT_TRIAL 0.25
-/* Batches after a change of level before its news are taken as news about the
- * data: until then they correct what was thought of that level. */
+/* A level that comes for a single batch has its tables to clear, and is slower
+ * by so much than one that goes on. */
+#define TRIAL_COLD 1.25
+/* Batches after a change of level in which its speed is news about the level
+ * rather than about the data. */
 #define SETTLE_BATCHES 16u
-/* Steps above the choice that a trial may cost; below it costs nothing. */
+/* Steps above the choice that a trial may cost; below it costs little. */
 #define TRIAL_STEPS_UP 2u
 /* A batch shorter than this weighs less in proportion. */
 #define FULL_WEIGHT_LEN 65536.0
@@ -36,7 +46,8 @@ static const struct {
 	{ 1, 400e6, 3.00 },
 	{ 2, 350e6, 3.15 },
 	{ 3, 270e6, 3.35 },
-	{ 6, 105e6, 3.60 },
+	{ 5, 150e6, 3.50 },
+	{ 6, 75e6, 3.60 },
 	{ 9, 60e6, 3.72 },
 };
 
@@ -76,13 +87,13 @@ find_range(int level_min, int level_max, struct range *ret)
 	return is_found;
 }
 
-/* The step of the range that is nearest to the level of rest. */
+/* The step of the range that is nearest to a level. */
 static unsigned
-rest_of(struct range range)
+nearest_to(int level, struct range range)
 {
 	unsigned i = range.first;
 
-	while (i < range.last && ladder[i].level < LEVEL_REST) {
+	while (i < range.last && ladder[i].level < level) {
 		i++;
 	}
 	return i;
@@ -154,7 +165,7 @@ best_of(const struct cn_policy *policy, struct range range, double rate)
 	unsigned choice = policy->choice;
 
 	if (choice >= range.first && choice <= range.last && is_tied[choice] &&
-	    e[choice].ratio >= ratio * (1 - TIE)) {
+	    e[choice].ratio >= ratio * (1 - WORTH)) {
 		ratio = e[choice].ratio;
 	}
 
@@ -165,6 +176,35 @@ best_of(const struct cn_policy *policy, struct range range, double rate)
 		best++;
 	}
 	return best;
+}
+
+/*
+ * The choice of a busy carrier: a step that was measured.  Down only when two
+ * choices in a row are for it: bytes of a moment that code very well make the
+ * processor the bottleneck for as long as they last.
+ */
+static unsigned
+busy_choice(struct cn_policy *policy, struct range range, uint64_t rate_bps)
+{
+	unsigned choice = policy->choice;
+	unsigned best;
+	bool was_low = policy->is_low;
+
+	policy->is_low = false;
+	if (rate_bps == 0) {
+		return nearest_to(LEVEL_BUSY, range);
+	}
+	best = best_of(policy, range, (double)rate_bps);
+	if (choice < range.first || choice > range.last) {
+		return best;
+	}
+	policy->is_low = best < choice;
+	if (!policy->level[best].is_measured) {
+		policy->wanted = best;
+		policy->is_wanted = true;
+		return choice;
+	}
+	return policy->is_low && !was_low ? choice : best;
 }
 
 static unsigned
@@ -180,19 +220,24 @@ choose(struct cn_policy *policy, struct range range, uint64_t rate_bps,
 	double passed_ns = (double)(now - policy->chosen_us) * 1e3;
 	bool is_busy = policy->busy * 2 >= policy->asked;
 	unsigned before = policy->choice;
+	bool is_spent = !is_busy && policy->spent_ns > 0 &&
+	    (double)policy->spent_ns >= passed_ns * SPENT_HIGH;
 
+	policy->spent = is_spent ? policy->spent + 1 : 0;
 	if (is_busy) {
-		policy->choice = rate_bps == 0
-		    ? rest_of(range)
-		    : best_of(policy, range, (double)rate_bps);
-	} else if ((double)policy->spent_ns >= passed_ns * SPENT_HIGH &&
-	    policy->spent_ns > 0) {
+		policy->choice = busy_choice(policy, range, rate_bps);
+	} else if (policy->spent >= SPENT_PATIENCE ||
+	    (is_spent && policy->choice > nearest_to(LEVEL_REST, range))) {
 		policy->choice = step_towards(policy->choice, range.first);
-	} else {
-		policy->choice = step_towards(policy->choice, rest_of(range));
+	} else if (!is_spent) {
+		policy->choice =
+		    step_towards(policy->choice, nearest_to(LEVEL_REST, range));
 	}
 	if (policy->choice != before) {
 		policy->settled = 0;
+		/* How do the two stand to each other? */
+		policy->wanted = before;
+		policy->is_wanted = true;
 	}
 	policy->chosen_us = now;
 	policy->spent_ns = 0;
@@ -200,14 +245,20 @@ choose(struct cn_policy *policy, struct range range, uint64_t rate_bps,
 	policy->busy = 0;
 }
 
-/* The step that this batch tries; the choice itself when it is no trial. */
+/* The step that this batch tries, too; the choice itself when none. */
 static unsigned
 trial_of(const struct cn_policy *policy, struct range range, bool is_busy)
 {
 	unsigned choice = policy->choice;
 
-	if (policy->batches % CN_POLICY_TRIAL_EVERY != 0 ||
-	    choice < range.first || choice > range.last) {
+	if (choice < range.first || choice > range.last) {
+		return choice;
+	}
+	if (policy->is_wanted && policy->wanted >= range.first &&
+	    policy->wanted <= range.last) {
+		return policy->wanted;
+	}
+	if (policy->batches % CN_POLICY_TRIAL_EVERY != 0) {
 		return choice;
 	}
 
@@ -231,6 +282,8 @@ cn_policy_level(struct cn_policy *policy, int level_min, int level_max,
 {
 	struct range range = { 0, 0 };
 
+	policy->trial = 0;
+	policy->tried_len = 0;
 	if (level_min >= level_max) {
 		return level_max;
 	}
@@ -241,7 +294,7 @@ cn_policy_level(struct cn_policy *policy, int level_min, int level_max,
 	if (!policy->is_started) {
 		policy->is_started = true;
 		policy->chosen_us = now;
-		policy->choice = rest_of(range);
+		policy->choice = nearest_to(LEVEL_REST, range);
 	}
 	policy->asked++;
 	policy->busy += is_busy;
@@ -252,7 +305,13 @@ cn_policy_level(struct cn_policy *policy, int level_min, int level_max,
 
 	unsigned step = trial_of(policy, range, is_busy);
 
-	return ladder[CN_MIN(CN_MAX(step, range.first), range.last)].level;
+	policy->is_wanted = false;
+	if (step != policy->choice) {
+		policy->trial = ladder[step].level;
+		policy->trial_step = step;
+	}
+	step = CN_MIN(CN_MAX(policy->choice, range.first), range.last);
+	return ladder[step].level;
 }
 
 /* Mean of what is spent for each byte, so of the inverses. */
@@ -275,36 +334,72 @@ scale_others(
 	}
 }
 
+/*
+ * What the trial made of the bytes of which the level of step made this:
+ * the quotient says how the two levels stand to each other, whatever these
+ * bytes are like.
+ */
+static void
+learn_trial(
+    struct cn_policy *policy, unsigned step, size_t coded_len, uint64_t took_ns)
+{
+	unsigned tried = policy->trial_step;
+	double ratio = policy->level[step].ratio * (double)coded_len /
+	    (double)policy->tried_len;
+	double speed = policy->level[step].speed;
+
+	if (took_ns > 0 && policy->tried_ns > 0) {
+		speed *=
+		    TRIAL_COLD * (double)took_ns / (double)policy->tried_ns;
+	} else {
+		speed *= ladder[tried].speed / ladder[step].speed;
+	}
+	policy->tried_len = 0;
+	if (!policy->level[tried].is_measured) {
+		/* The first time takes memory, too: rather believe a guess. */
+		policy->level[tried].speed =
+		    CN_MAX(speed, estimate_of(policy, tried).speed);
+		policy->level[tried].ratio = ratio;
+		policy->level[tried].is_measured = true;
+		return;
+	}
+	policy->level[tried].speed =
+	    smooth(policy->level[tried].speed, speed, WEIGHT_TRIAL);
+	policy->level[tried].ratio =
+	    smooth(policy->level[tried].ratio, ratio, WEIGHT_TRIAL);
+}
+
+/* News of the level that runs. */
 static void
 learn_step(struct cn_policy *policy, unsigned step, double speed, double ratio,
     double share)
 {
-	double old_speed = policy->level[step].speed;
-	double old_ratio = policy->level[step].ratio;
-	bool is_running = step == policy->choice;
-	double weight = share * (is_running ? WEIGHT_RUNNING : WEIGHT_TRIAL);
+	double weight = share * WEIGHT_RUNNING;
+	struct estimate old = estimate_of(policy, step);
 
-	if (!policy->level[step].is_measured) {
-		policy->level[step].speed =
-		    speed > 0 ? speed : ladder[step].speed;
-		policy->level[step].ratio = ratio;
-		policy->level[step].is_measured = true;
-		return;
+	if (!policy->is_taught) {
+		old.ratio = ratio;
+		old.speed = speed > 0 ? speed : old.speed;
 	}
-	if (speed > 0) {
-		policy->level[step].speed = smooth(old_speed, speed, weight);
-	}
-	policy->level[step].ratio = smooth(old_ratio, ratio, weight);
-	if (!is_running) {
-		return;
-	}
-	if (policy->settled < SETTLE_BATCHES) {
-		policy->settled++;
-	} else {
-		scale_others(policy, step,
-		    policy->level[step].speed / old_speed,
-		    policy->level[step].ratio / old_ratio);
-	}
+	policy->is_taught = true;
+	policy->level[step].is_measured = true;
+	policy->level[step].speed =
+	    speed > 0 ? smooth(old.speed, speed, weight) : old.speed;
+	policy->level[step].ratio = smooth(old.ratio, ratio, weight);
+	scale_others(policy, step,
+	    policy->settled < SETTLE_BATCHES
+		? 1
+		: policy->level[step].speed / old.speed,
+	    policy->level[step].ratio / old.ratio);
+	policy->settled += policy->settled < SETTLE_BATCHES;
+}
+
+void
+cn_policy_tried(struct cn_policy *policy, size_t coded_len, uint64_t took_ns)
+{
+	policy->tried_len = policy->trial == 0 ? 0 : coded_len;
+	policy->tried_ns = took_ns;
+	policy->spent_ns += took_ns;
 }
 
 void
@@ -322,8 +417,12 @@ cn_policy_learn(struct cn_policy *policy, int level, size_t plain_len,
 	double share = CN_MIN(plain / FULL_WEIGHT_LEN, 1.0);
 
 	for (unsigned i = 0; i < CN_POLICY_LEVELS; i++) {
-		if (ladder[i].level == level) {
-			learn_step(policy, i, speed, ratio, share);
+		if (ladder[i].level != level) {
+			continue;
+		}
+		learn_step(policy, i, speed, ratio, share);
+		if (policy->tried_len > 0 && i != policy->trial_step) {
+			learn_trial(policy, i, coded_len, took_ns);
 		}
 	}
 }

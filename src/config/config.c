@@ -6,9 +6,13 @@
 #include <string.h>
 
 #include "base/alloc.h"
+#include "base/attr.h"
 #include "base/err.h"
 #include "config/config_box.h"
 #include "config/yaml.h"
+
+/* Up to here an index for every chunk costs too little to save on. */
+#define INDEX_PLAIN_MAX (UINT64_C(64) << 20)
 
 struct cn_config_box *
 cn_config_box_create(void)
@@ -116,6 +120,36 @@ cn_config_offer_allows(const struct cn_config_offer *offer, const char *peer)
 		}
 	}
 	return false;
+}
+
+static uint64_t
+power_of_two(uint64_t bytes)
+{
+	uint64_t power = CN_CONFIG_STORE_INDEX_MIN;
+
+	while (power < bytes) {
+		power *= 2;
+	}
+	return power;
+}
+
+uint64_t
+cn_config_store_index(const struct cn_config *config)
+{
+	const struct cn_config_store *store = &config->store;
+	uint64_t bytes = store->memory_bytes;
+	uint64_t all, hooks;
+
+	if (bytes == 0 || store->index_bytes != 0) {
+		return bytes == 0 ? 0 : store->index_bytes;
+	}
+	if (store->path != NULL) {
+		bytes = CN_MAX(bytes, store->size_bytes);
+	}
+	/* 8 bytes for each chunk of 2 KiB, and a fifth empty. */
+	all = power_of_two(bytes / 205);
+	hooks = power_of_two(bytes / 205 / 8);
+	return CN_MIN(all, CN_MAX(hooks, INDEX_PLAIN_MAX));
 }
 
 void

@@ -40,6 +40,10 @@
 #define CN_CONFIG_NAMES_MAX 256u
 /* Longest name of a gateway, peer, service, offer or profile, bytes. */
 #define CN_CONFIG_NAME_MAX 63u
+/* Least sizes of the store's parts, bytes. */
+#define CN_CONFIG_STORE_MEMORY_MIN (UINT64_C(16) << 20)
+#define CN_CONFIG_STORE_INDEX_MIN (UINT64_C(1) << 20)
+#define CN_CONFIG_STORE_QUOTA_MIN (UINT64_C(1) << 20)
 /* Longest path of a Unix socket (sun_path less its final zero). */
 #define CN_CONFIG_UNIX_PATH_MAX 107u
 /* The port of carriers where an address names none. */
@@ -106,6 +110,7 @@ struct cn_config_coding {
 	uint32_t coalesce_us;
 	int level_min; /* 0 and 0: never code */
 	int level_max;
+	bool dedup; /* refer to what the peer has, and store */
 };
 
 enum cn_config_scope {
@@ -145,6 +150,7 @@ struct cn_config_profile {
 	struct cn_config_entry entry;
 	uint64_t coalesce_us;
 	uint32_t level_min, level_max; /* 0 and 0: never code */
+	bool dedup;
 	bool is_builtin;
 };
 
@@ -155,6 +161,7 @@ struct cn_config_service {
 	const char *offer; /* name of the far offer; never NULL */
 	const char *profile;
 	enum cn_config_scope scope;
+	const char *group; /* NULL: the service shares with no other */
 	struct cn_config_level level;
 	enum cn_config_peer_down on_peer_down;
 	bool allow_unix_eof;
@@ -182,6 +189,15 @@ struct cn_config_carrier {
 struct cn_config_memory {
 	struct cn_config_entry entry;
 	uint64_t limit_bytes; /* of the whole process's pools together */
+};
+
+struct cn_config_store {
+	struct cn_config_entry entry;
+	const char *path;      /* folder; NULL: in memory only */
+	uint64_t size_bytes;   /* on the disk; of no meaning without path */
+	uint64_t memory_bytes; /* 0: no store at all */
+	uint64_t index_bytes;  /* 0: derived, see cn_config_store_index() */
+	uint64_t quota_bytes;  /* of one scope; 0: none */
 };
 
 struct cn_config_limits {
@@ -214,6 +230,7 @@ struct cn_config {
 	uint64_t resume_window_us;
 	uint32_t workers; /* 0: one for each processor */
 	struct cn_config_memory memory;
+	struct cn_config_store store;
 	struct cn_config_carrier carrier;
 	struct cn_config_limits limits;
 	struct cn_config_control control;
@@ -265,6 +282,13 @@ const struct cn_config_profile *cn_config_profile(
 /* May that peer reach the offer? */
 bool cn_config_offer_allows(
     const struct cn_config_offer *offer, const char *peer);
+
+/*
+ * Bytes of the store's index: as given, or as much as it takes for every
+ * chunk (1/205 of the store, to the next power of two), but beyond 64 MiB no
+ * more than one chunk of eight needs.  0 when there is no store.
+ */
+uint64_t cn_config_store_index(const struct cn_config *config);
 
 /*
  * The effective configuration as YAML, defaults included, entries in the

@@ -16,6 +16,7 @@
 #include "config/config.h"
 #include "config/config_box.h"
 #include "config/nearest.h"
+#include "config/scalar.h"
 #include "config/schema.h"
 
 #define HINT_MAX 256u
@@ -38,21 +39,25 @@ static const struct cn_config_profile builtin[] = {
 	    .coalesce_us = 2000,
 	    .level_min = 1,
 	    .level_max = 9,
+	    .dedup = true,
 	    .is_builtin = true },
 	{ .entry.name = "max-reduction",
 	    .coalesce_us = 20000,
 	    .level_min = 3,
 	    .level_max = 9,
+	    .dedup = true,
 	    .is_builtin = true },
 	{ .entry.name = "min-latency",
 	    .coalesce_us = 0,
 	    .level_min = 1,
 	    .level_max = 3,
+	    .dedup = true,
 	    .is_builtin = true },
 	{ .entry.name = "off",
 	    .coalesce_us = 0,
 	    .level_min = 0,
 	    .level_max = 0,
+	    .dedup = false,
 	    .is_builtin = true },
 };
 
@@ -200,6 +205,7 @@ check_coding(struct check *check, const char *kind,
 	ret->coalesce_us = (uint32_t)profile->coalesce_us;
 	ret->level_min = (int)profile->level_min;
 	ret->level_max = (int)profile->level_max;
+	ret->dedup = profile->dedup;
 	if (!level->is_set) {
 		return;
 	}
@@ -232,6 +238,24 @@ complain_unix(struct check *check, const struct cn_config_address *address,
 	    path);
 }
 
+/* A group that nothing comes of is no error, but hardly what was meant. */
+static void
+check_group(struct check *check, const struct cn_config_service *service)
+{
+	bool is_closed = service->scope == CN_CONFIG_SCOPE_CONNECTION;
+
+	if (service->group == NULL ||
+	    (!is_closed && service->scope != CN_CONFIG_SCOPE_PEER)) {
+		return;
+	}
+	cn_config_complain(check->sources, check->diags, CN_DIAG_WARNING,
+	    place_of_key(&service->entry, "services", "group"),
+	    is_closed ? "its connections share with nothing"
+		      : "all services of that scope share already",
+	    "services.%s.group has no effect with scope %s",
+	    service->entry.name, is_closed ? "connection" : "peer");
+}
+
 static void
 check_service(struct check *check, struct cn_config_service *service)
 {
@@ -258,6 +282,7 @@ check_service(struct check *check, struct cn_config_service *service)
 			    check, listen, "services", entry, "listen");
 		}
 	}
+	check_group(check, service);
 	check_coding(check, "services", entry, service->profile,
 	    &service->level, &service->coding);
 }
@@ -291,6 +316,44 @@ check_offer(struct check *check, struct cn_config_offer *offer)
 	}
 	check_coding(check, "offers", entry, offer->profile, &offer->level,
 	    &offer->coding);
+}
+
+/* ---- store ---- */
+
+/* A size that is 0 or at least so large. */
+static void
+check_size(
+    struct check *check, const char *name, uint64_t bytes, uint64_t least)
+{
+	const struct cn_config_store *store = &check->config->store;
+	char text[CN_SCALAR_TEXT_MAX], min[CN_SCALAR_TEXT_MAX];
+
+	if (bytes == 0 || bytes >= least) {
+		return;
+	}
+	cn_scalar_size_text(bytes, text);
+	cn_scalar_size_text(least, min);
+	COMPLAIN(check, place_of_key(&store->entry, "store", name), NULL,
+	    "store.%s: %s is out of range; 0, or %s and more", name, text, min);
+}
+
+static void
+check_store(struct check *check)
+{
+	const struct cn_config_store *store = &check->config->store;
+
+	check_size(
+	    check, "memory", store->memory_bytes, CN_CONFIG_STORE_MEMORY_MIN);
+	check_size(
+	    check, "index", store->index_bytes, CN_CONFIG_STORE_INDEX_MIN);
+	check_size(
+	    check, "quota", store->quota_bytes, CN_CONFIG_STORE_QUOTA_MIN);
+	if (store->path != NULL && store->memory_bytes == 0) {
+		cn_config_complain(check->sources, check->diags,
+		    CN_DIAG_WARNING,
+		    place_of_key(&store->entry, "store", "path"),
+		    "store.memory is 0", "store.path: there is no store");
+	}
 }
 
 /* ---- peers ---- */
@@ -570,6 +633,7 @@ cn_config_check(struct cn_config_box *box,
 	if (err != CN_OK) {
 		return err;
 	}
+	check_store(&check);
 	for (size_t i = 0; i < config->peers_count; i++) {
 		check_peer(&check, &config->peers[i]);
 	}

@@ -316,8 +316,8 @@ static const char introduction[] =
     "\n"
     "## Profiles\n"
     "\n"
-    "| profile | coalesce | levels |\n"
-    "|---|---|---|\n";
+    "| profile | coalesce | levels | dedup |\n"
+    "|---|---|---|---|\n";
 
 static int
 page_profiles(struct cn_buf *out)
@@ -334,11 +334,15 @@ page_profiles(struct cn_buf *out)
 		    out, "| `%s` | %s | ", profile->entry.name, coalesce);
 		if (err == CN_OK && profile->level_max == 0) {
 			err = cn_buf_printf(
-			    out, "none: all bytes go as they are |\n");
+			    out, "none: all bytes go as they are | ");
 		} else if (err == CN_OK) {
 			err =
-			    cn_buf_printf(out, "%" PRIu32 " to %" PRIu32 " |\n",
+			    cn_buf_printf(out, "%" PRIu32 " to %" PRIu32 " | ",
 				profile->level_min, profile->level_max);
+		}
+		if (err == CN_OK) {
+			err = cn_buf_printf(
+			    out, "%s |\n", profile->dedup ? "yes" : "no");
 		}
 	}
 	return err != CN_OK ? err : cn_buf_append(out, "\n", 1);

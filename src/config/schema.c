@@ -158,13 +158,31 @@ static const struct cn_schema_key service_keys[] = {
 	    .choices = scopes,
 	    .reload = CN_SCHEMA_RELOAD_NEW,
 	    AT(cn_config_service, scope),
-	    .help = "Which streams may share compression history: those of "
-		    "one connection (none share), of one client's address, "
+	    .help = "Which streams may share compression history and the "
+		    "store: those of "
+		    "one connection (none share, and nothing is stored), of "
+		    "one client's address, "
 		    "of this service, or of the peer. Streams that share "
 		    "history can learn of one another's bytes through their "
 		    "lengths, so a service that mixes secrets of one client "
 		    "with bytes that another one chooses wants client or "
 		    "connection.",
+	},
+	{
+	    .name = "group",
+	    .type = CN_SCHEMA_NAME,
+	    .fallback_words = "none: shared with no other service",
+	    .reload = CN_SCHEMA_RELOAD_NEW,
+	    AT(cn_config_service, group),
+	    .example = "builds",
+	    .help = "Services of the same peer that name the same group are "
+		    "one to scope: what one of them moved, another moves "
+		    "as references. Whoever may use one of them can then "
+		    "find out, from the lengths and times of their own "
+		    "transfers, "
+		    "whether certain bytes crossed another; so group only "
+		    "services whose users may know each other's data. Only "
+		    "with scope service or client.",
 	},
 	{
 	    .name = "on_peer_down",
@@ -279,6 +297,17 @@ static const struct cn_schema_key profile_keys[] = {
 	    AT(cn_config_profile, level_max),
 	    .help = "Highest level of zstd.",
 	},
+	{
+	    .name = "dedup",
+	    .type = CN_SCHEMA_BOOL,
+	    .fallback = "true",
+	    .reload = CN_SCHEMA_RELOAD_NEW,
+	    AT(cn_config_profile, dedup),
+	    .help = "Send bulk data that the peer has in its store as "
+		    "references, and store what it does not have. Small "
+		    "messages are never held back for it. Of the built-in "
+		    "profiles only off does without.",
+	},
 };
 
 static const struct cn_schema_key memory_keys[] = {
@@ -293,6 +322,70 @@ static const struct cn_schema_key memory_keys[] = {
 	    .help = "Memory for the bytes of streams, blocks and coders of "
 		    "the whole process. Near it new streams are refused; it "
 		    "is never passed.",
+	},
+};
+
+static const struct cn_schema_key store_keys[] = {
+	{
+	    .name = "path",
+	    .type = CN_SCHEMA_PATH,
+	    .fallback_words = "none: the store is in memory and ends with "
+			      "the process",
+	    .reload = CN_SCHEMA_RELOAD_RESTART,
+	    AT(cn_config_store, path),
+	    .example = "/var/lib/compressnet/store",
+	    .help = "A folder for what is to outlive a restart, encrypted "
+		    "under a key of the gateway's own. It is made if its "
+		    "parent is there, and belongs to one gateway alone. A "
+		    "folder that cannot be used is no reason not to start: "
+		    "the log says why, and the store is in memory.",
+	},
+	{
+	    .name = "size",
+	    .type = CN_SCHEMA_SIZE,
+	    .min = 64 * MIB,
+	    .max = 64 * TIB,
+	    .fallback = "10GiB",
+	    .reload = CN_SCHEMA_RELOAD_RESTART,
+	    AT(cn_config_store, size_bytes),
+	    .help = "Room that the store may take in its folder. The oldest "
+		    "goes first. Without path it has no meaning.",
+	},
+	{
+	    .name = "memory",
+	    .type = CN_SCHEMA_SIZE,
+	    .max = TIB,
+	    .fallback = "256MiB",
+	    .reload = CN_SCHEMA_RELOAD_RESTART,
+	    AT(cn_config_store, memory_bytes),
+	    .help = "Memory for what crossed the WAN before, beside "
+		    "memory.limit: all of the store, or, with path, the "
+		    "part of it that need not be read. At least 16MiB; 0 "
+		    "switches the store off.",
+	},
+	{
+	    .name = "index",
+	    .type = CN_SCHEMA_SIZE,
+	    .max = TIB,
+	    .fallback = "0",
+	    .reload = CN_SCHEMA_RELOAD_RESTART,
+	    AT(cn_config_store, index_bytes),
+	    .help = "Memory for the index of the store. 0: as the store "
+		    "needs, 5MiB for each GiB of it (rounded up to a power "
+		    "of two) up to 64MiB, and from 100GiB on 0.6MiB for each "
+		    "GiB, with which one chunk of eight is found and the "
+		    "others by way of it.",
+	},
+	{
+	    .name = "quota",
+	    .type = CN_SCHEMA_SIZE,
+	    .max = 64 * TIB,
+	    .fallback = "0",
+	    .reload = CN_SCHEMA_RELOAD_RESTART,
+	    AT(cn_config_store, quota_bytes),
+	    .help = "How much of the store one scope may fill, so that one "
+		    "busy service does not push out all others. At least "
+		    "1MiB; 0: as much as it likes.",
 	},
 };
 
@@ -407,6 +500,9 @@ SECTION("profiles", "profile", cn_config_profile, profile,
     "Profiles of your own, beside the built-in ones.");
 SECTION("memory", NULL, cn_config_memory, memory,
     "How much memory the process may take.");
+SECTION("store", NULL, cn_config_store, store,
+    "What crossed the WAN before, kept at both ends so that it need not "
+    "cross again.");
 SECTION("carrier", NULL, cn_config_carrier, carrier,
     "The connections that carry links to peers.");
 SECTION("limits", NULL, cn_config_limits, limits, "What peers may cost.");
@@ -449,6 +545,7 @@ static const struct cn_schema_key root_keys[] = {
 	    .help = "Threads that move bytes. 0: one for each processor.",
 	},
 	SUB("memory", CN_SCHEMA_SECTION, memory, memory),
+	SUB("store", CN_SCHEMA_SECTION, store, store),
 	SUB("carrier", CN_SCHEMA_SECTION, carrier, carrier),
 	SUB("limits", CN_SCHEMA_SECTION, limits, limits),
 	SUB("control", CN_SCHEMA_SECTION, control, control),

@@ -24,6 +24,7 @@ struct cn_client {
 	uint64_t last_id;
 	struct cn_buf in;  /* bytes that came, the next line first */
 	struct cn_buf out; /* one request */
+	size_t payload;    /* bytes in front of `in' that the caller has read */
 };
 
 static int
@@ -148,19 +149,21 @@ cn_client_close(struct cn_client **cp)
 }
 
 static int
-send_request(struct cn_client *client, uint64_t deadline)
+send_all(struct cn_client *client, const uint8_t *bytes, size_t len,
+    uint64_t deadline)
 {
-	while (client->out.len > 0) {
-		ssize_t n = send(client->fd, client->out.data, client->out.len,
-		    MSG_NOSIGNAL);
+	while (len > 0) {
+		ssize_t n = send(client->fd, bytes, len, MSG_NOSIGNAL);
 
 		if (n > 0) {
-			cn_buf_consume(&client->out, (size_t)n);
+			bytes += n;
+			len -= (size_t)n;
 			continue;
 		}
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
-			return errno == EPIPE ? CN_ECLOSED
-					      : cn_err_from_errno(errno);
+			return errno == EPIPE || errno == ECONNRESET
+			    ? CN_ECLOSED
+			    : cn_err_from_errno(errno);
 		}
 		int err = wait_for(client->fd, POLLOUT, deadline);
 		if (err < 0) {
@@ -168,6 +171,33 @@ send_request(struct cn_client *client, uint64_t deadline)
 		}
 	}
 	return CN_OK;
+}
+
+/* More of what the gateway says: at least a byte. */
+static int
+receive(struct cn_client *client, uint64_t deadline)
+{
+	for (;;) {
+		int err = wait_for(client->fd, POLLIN, deadline);
+		if (err == CN_OK) {
+			err = cn_buf_reserve(&client->in, READ_BYTES);
+		}
+		if (err < 0) {
+			return err;
+		}
+		ssize_t n = recv(client->fd, client->in.data + client->in.len,
+		    READ_BYTES, 0);
+		if (n > 0) {
+			cn_buf_commit(&client->in, (size_t)n);
+			return CN_OK;
+		}
+		if (n == 0 || errno == ECONNRESET) {
+			return CN_ECLOSED;
+		}
+		if (errno != EAGAIN && errno != EINTR) {
+			return cn_err_from_errno(errno);
+		}
+	}
 }
 
 /* The length of the next line with its newline. */
@@ -190,53 +220,72 @@ receive_line(struct cn_client *client, uint64_t deadline, size_t *ret)
 		if (looked >= CN_REPLY_MAX) {
 			return CN_ELIMIT;
 		}
-		int err = wait_for(client->fd, POLLIN, deadline);
-		if (err == CN_OK) {
-			err = cn_buf_reserve(&client->in, READ_BYTES);
-		}
+		int err = receive(client, deadline);
 		if (err < 0) {
 			return err;
 		}
-		ssize_t n =
-		    recv(client->fd, client->in.data + looked, READ_BYTES, 0);
-		if (n > 0) {
-			cn_buf_commit(&client->in, (size_t)n);
-		} else if (n == 0 || errno == ECONNRESET) {
-			return CN_ECLOSED;
-		} else if (errno != EAGAIN && errno != EINTR) {
-			return cn_err_from_errno(errno);
-		}
 	}
+}
+
+/* The reply to what was sent; its line is taken out of what came. */
+static int
+receive_reply(
+    struct cn_client *client, uint64_t deadline, struct cn_reply *reply)
+{
+	size_t len = 0;
+	int err = receive_line(client, deadline, &len);
+
+	if (err < 0) {
+		return err;
+	}
+	err = cn_reply_decode((const char *)client->in.data, len - 1, reply);
+	cn_buf_consume(&client->in, len);
+	while (err == CN_OK && client->in.len < reply->payload) {
+		err = receive(client, deadline);
+	}
+	return err;
+}
+
+int
+cn_client_call_raw(struct cn_client *client, struct cn_request *request,
+    const uint8_t *payload, struct cn_reply *reply, const uint8_t **bytes)
+{
+	uint64_t deadline = cn_clock_us() + client->timeout_us;
+
+	*bytes = NULL;
+	request->id = ++client->last_id;
+	cn_buf_consume(&client->in, client->payload);
+	client->payload = 0;
+	cn_buf_clear(&client->out);
+	int err = cn_request_encode(request, &client->out);
+	if (err == CN_OK) {
+		err = send_all(
+		    client, client->out.data, client->out.len, deadline);
+	}
+	if (err == CN_OK && payload != NULL) {
+		err = send_all(client, payload, request->payload, deadline);
+	}
+	/* A gateway that refuses us may say so before it hangs up. */
+	if (err == CN_OK || err == CN_ECLOSED) {
+		err = receive_reply(client, deadline, reply);
+	}
+	if (err == CN_OK && reply->id != request->id && reply->is_ok) {
+		err = CN_EPROTO;
+	}
+	if (err < 0) {
+		cn_reply_fini(reply);
+		return err;
+	}
+	client->payload = reply->payload;
+	*bytes = reply->payload == 0 ? NULL : client->in.data;
+	return CN_OK;
 }
 
 int
 cn_client_call(struct cn_client *client, struct cn_request *request,
     struct cn_reply *reply)
 {
-	uint64_t deadline = cn_clock_us() + client->timeout_us;
-	size_t len = 0;
+	const uint8_t *bytes;
 
-	request->id = ++client->last_id;
-	cn_buf_clear(&client->out);
-	int err = cn_request_encode(request, &client->out);
-	if (err == CN_OK) {
-		err = send_request(client, deadline);
-		/* A gateway that refuses us may say so before it hangs up. */
-		if (err == CN_ECLOSED) {
-			err = CN_OK;
-		}
-	}
-	if (err == CN_OK) {
-		err = receive_line(client, deadline, &len);
-	}
-	if (err < 0) {
-		return err;
-	}
-	err = cn_reply_decode((const char *)client->in.data, len - 1, reply);
-	cn_buf_consume(&client->in, len);
-	if (err == CN_OK && reply->id != request->id && reply->is_ok) {
-		cn_reply_fini(reply);
-		err = CN_EPROTO;
-	}
-	return err;
+	return cn_client_call_raw(client, request, NULL, reply, &bytes);
 }

@@ -52,4 +52,16 @@ void cn_client_close(struct cn_client **cp);
 int cn_client_call(struct cn_client *client, struct cn_request *request,
     struct cn_reply *reply) CN_MUSTCHECK;
 
+/*
+ * The same, with raw bytes behind the request (request->payload of them) or
+ * behind the reply.
+ *
+ * @payload  what follows the request; NULL: nothing
+ * @bytes    reply->payload bytes, the client's, until its next call; NULL
+ *           where there are none
+ */
+int cn_client_call_raw(struct cn_client *client, struct cn_request *request,
+    const uint8_t *payload, struct cn_reply *reply,
+    const uint8_t **bytes) CN_MUSTCHECK;
+
 #endif /* CN_CONTROL_CLIENT_H */

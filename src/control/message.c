@@ -12,7 +12,11 @@
 
 /* Fields that a request may have beside v, id and cmd. */
 #define TAKES_STREAM 0x01u
-#define TAKES_PAGE 0x02u
+#define TAKES_CURSOR 0x02u
+#define TAKES_LIMIT 0x04u
+#define TAKES_BYTES 0x08u
+#define TAKES_PAYLOAD 0x10u
+#define TAKES_KEY 0x20u
 
 static const struct {
 	const char *name;
@@ -22,7 +26,8 @@ static const struct {
 	[CN_COMMAND_NONE] = { "none", CN_ACCESS_CHANGE, 0 },
 	[CN_COMMAND_VERSION] = { "version", CN_ACCESS_READ, 0 },
 	[CN_COMMAND_STATUS] = { "status", CN_ACCESS_READ, 0 },
-	[CN_COMMAND_STREAMS] = { "streams", CN_ACCESS_READ, TAKES_PAGE },
+	[CN_COMMAND_STREAMS] = { "streams", CN_ACCESS_READ,
+	    TAKES_CURSOR | TAKES_LIMIT },
 	[CN_COMMAND_STREAM_SHOW] = { "stream-show", CN_ACCESS_READ,
 	    TAKES_STREAM },
 	[CN_COMMAND_STREAM_KILL] = { "stream-kill", CN_ACCESS_CHANGE,
@@ -31,6 +36,15 @@ static const struct {
 	[CN_COMMAND_SERVICES] = { "services", CN_ACCESS_READ, 0 },
 	[CN_COMMAND_CONFIG] = { "config", CN_ACCESS_READ, 0 },
 	[CN_COMMAND_RELOAD] = { "reload", CN_ACCESS_CHANGE, 0 },
+	[CN_COMMAND_STORE] = { "store", CN_ACCESS_READ, 0 },
+	[CN_COMMAND_STORE_VERIFY] = { "store-verify", CN_ACCESS_CHANGE,
+	    TAKES_CURSOR },
+	[CN_COMMAND_STORE_TRIM] = { "store-trim", CN_ACCESS_CHANGE,
+	    TAKES_BYTES },
+	[CN_COMMAND_STORE_EXPORT] = { "store-export", CN_ACCESS_CHANGE,
+	    TAKES_CURSOR | TAKES_KEY },
+	[CN_COMMAND_STORE_IMPORT] = { "store-import", CN_ACCESS_CHANGE,
+	    TAKES_CURSOR | TAKES_PAYLOAD | TAKES_KEY },
 };
 
 static void *
@@ -96,8 +110,14 @@ static int
 read_head(const json_t *json, struct cn_request *request)
 {
 	uint64_t version = 0;
+	uint64_t payload = 0;
 	int err = read_number(json, "id", INT64_MAX, request, &request->id);
 
+	if (err == CN_OK) {
+		err = read_number(
+		    json, "payload", CN_PAYLOAD_MAX, request, &payload);
+		request->payload = (uint32_t)payload;
+	}
 	if (err == CN_OK) {
 		err = read_number(json, "v", INT64_MAX, request, &version);
 	}
@@ -124,52 +144,121 @@ read_head(const json_t *json, struct cn_request *request)
 	return refuse(request, CN_REPLY_UNKNOWN_COMMAND, "unknown command");
 }
 
+static const struct {
+	const char *name;
+	unsigned takes;
+} fields[] = {
+	{ "v", 0 },
+	{ "id", 0 },
+	{ "cmd", 0 },
+	{ "stream", TAKES_STREAM },
+	{ "cursor", TAKES_CURSOR },
+	{ "limit", TAKES_LIMIT },
+	{ "bytes", TAKES_BYTES },
+	{ "payload", TAKES_PAYLOAD },
+	{ "key", TAKES_KEY },
+};
+
+static bool
+is_field(const char *key, unsigned takes)
+{
+	for (size_t i = 0; i < CN_ARRAY_LEN(fields); i++) {
+		if (strcmp(key, fields[i].name) == 0) {
+			return (fields[i].takes & ~takes) == 0;
+		}
+	}
+	return false;
+}
+
 /* Every key must be one that the command takes: no silent typing errors. */
 static int
 check_keys(const json_t *json, struct cn_request *request)
 {
-	unsigned takes = commands[request->command].takes;
 	const char *key;
 	json_t *value;
 
 	json_object_foreach((json_t *)(uintptr_t)json, key, value)
 	{
 		(void)value;
-		if (strcmp(key, "v") == 0 || strcmp(key, "id") == 0 ||
-		    strcmp(key, "cmd") == 0) {
-			continue;
+		if (!is_field(key, commands[request->command].takes)) {
+			return refuse(request, CN_REPLY_BAD_REQUEST,
+			    "'%s' takes no such field as the one given",
+			    cn_command_name(request->command));
 		}
-		if ((takes & TAKES_STREAM) != 0 && strcmp(key, "stream") == 0) {
-			continue;
-		}
-		if ((takes & TAKES_PAGE) != 0 &&
-		    (strcmp(key, "cursor") == 0 || strcmp(key, "limit") == 0)) {
-			continue;
-		}
-		return refuse(request, CN_REPLY_BAD_REQUEST,
-		    "'%s' takes no such field as the one given",
-		    cn_command_name(request->command));
 	}
 	return CN_OK;
+}
+
+static int
+digit_of(char c)
+{
+	static const char digits[] = "0123456789abcdef";
+	const char *at = c == '\0' ? NULL : strchr(digits, c);
+
+	return at == NULL ? -1 : (int)(at - digits);
+}
+
+/* Hexadecimal, lower case. */
+static int
+read_key(const json_t *json, struct cn_request *request)
+{
+	const json_t *value = json_object_get(json, "key");
+	const char *text = json_string_value(value);
+	bool is_good = text != NULL &&
+	    json_string_length(value) == (size_t)2 * CN_REQUEST_KEY_BYTES;
+
+	for (size_t i = 0; is_good && i < CN_REQUEST_KEY_BYTES; i++) {
+		int high = digit_of(text[2 * i]);
+		int low = digit_of(text[2 * i + 1]);
+
+		is_good = high >= 0 && low >= 0;
+		if (is_good) {
+			request->key[i] = (uint8_t)(high * 16 + low);
+		}
+	}
+	return is_good ? CN_OK
+		       : refuse(request, CN_REPLY_BAD_REQUEST,
+			     "'key' must be %u hexadecimal digits",
+			     2 * CN_REQUEST_KEY_BYTES);
+}
+
+static int
+read_numbers(const json_t *json, struct cn_request *request)
+{
+	uint64_t limit = CN_SNAP_STREAMS_PAGE;
+	int err =
+	    read_number(json, "stream", INT64_MAX, request, &request->stream);
+
+	if (err == CN_OK) {
+		err = read_number(
+		    json, "cursor", INT64_MAX, request, &request->cursor);
+	}
+	if (err == CN_OK) {
+		err = read_number(
+		    json, "bytes", INT64_MAX, request, &request->bytes);
+	}
+	if (err == CN_OK) {
+		err = read_number(json, "limit", INT64_MAX, request, &limit);
+	}
+	if (err == CN_OK && limit == 0) {
+		return refuse(
+		    request, CN_REPLY_BAD_REQUEST, "'limit' must be 1 or more");
+	}
+	request->limit = (uint32_t)CN_MIN(limit, CN_SNAP_STREAMS_PAGE);
+	return err;
 }
 
 static int
 read_fields(const json_t *json, struct cn_request *request)
 {
 	unsigned takes = commands[request->command].takes;
-	uint64_t limit = CN_SNAP_STREAMS_PAGE;
 	int err = check_keys(json, request);
 
 	if (err == CN_OK) {
-		err = read_number(
-		    json, "stream", INT64_MAX, request, &request->stream);
+		err = read_numbers(json, request);
 	}
-	if (err == CN_OK) {
-		err = read_number(
-		    json, "cursor", INT64_MAX, request, &request->cursor);
-	}
-	if (err == CN_OK) {
-		err = read_number(json, "limit", INT64_MAX, request, &limit);
+	if (err == CN_OK && (takes & TAKES_KEY) != 0) {
+		err = read_key(json, request);
 	}
 	if (err < 0) {
 		return err;
@@ -178,11 +267,15 @@ read_fields(const json_t *json, struct cn_request *request)
 		return refuse(request, CN_REPLY_BAD_REQUEST,
 		    "'stream' must be the id of a stream");
 	}
-	if (limit == 0) {
-		return refuse(
-		    request, CN_REPLY_BAD_REQUEST, "'limit' must be 1 or more");
+	if ((takes & TAKES_BYTES) != 0 &&
+	    json_object_get(json, "bytes") == NULL) {
+		return refuse(request, CN_REPLY_BAD_REQUEST,
+		    "'bytes' must say how much may be left");
 	}
-	request->limit = (uint32_t)CN_MIN(limit, CN_SNAP_STREAMS_PAGE);
+	if ((takes & TAKES_PAYLOAD) != 0 && request->payload == 0) {
+		return refuse(request, CN_REPLY_BAD_REQUEST,
+		    "'payload' must say how many bytes follow");
+	}
 	return CN_OK;
 }
 
@@ -219,6 +312,30 @@ cn_request_decode(const char *line, size_t len, struct cn_request *ret)
 	return err;
 }
 
+/* Adds a number; *failed stays what it is once it is not 0. */
+static void
+put_number(json_t *json, const char *name, uint64_t value, int *failed)
+{
+	assert(value <= INT64_MAX);
+	if (*failed == 0) {
+		*failed = json_object_set_new(
+		    json, name, json_integer((json_int_t)value));
+	}
+}
+
+static void
+put_key(json_t *json, const uint8_t *key, int *failed)
+{
+	char text[2 * CN_REQUEST_KEY_BYTES + 1];
+
+	for (size_t i = 0; i < CN_REQUEST_KEY_BYTES; i++) {
+		(void)snprintf(text + 2 * i, 3, "%02x", key[i]);
+	}
+	if (*failed == 0) {
+		*failed = json_object_set_new(json, "key", json_string(text));
+	}
+}
+
 int
 cn_request_encode(const struct cn_request *request, struct cn_buf *out)
 {
@@ -229,19 +346,24 @@ cn_request_encode(const struct cn_request *request, struct cn_buf *out)
 	int failed = json == NULL ? -1 : 0;
 
 	assert(request->command > CN_COMMAND_NONE);
-	assert(request->id <= INT64_MAX && request->stream <= INT64_MAX);
-	assert(request->cursor <= INT64_MAX);
-	if (failed == 0 && (takes & TAKES_STREAM) != 0) {
-		failed = json_object_set_new(
-		    json, "stream", json_integer((json_int_t)request->stream));
+	assert(request->id <= INT64_MAX);
+	if ((takes & TAKES_STREAM) != 0) {
+		put_number(json, "stream", request->stream, &failed);
 	}
-	if (failed == 0 && (takes & TAKES_PAGE) != 0) {
-		failed = json_object_set_new(
-		    json, "cursor", json_integer((json_int_t)request->cursor));
+	if ((takes & TAKES_CURSOR) != 0) {
+		put_number(json, "cursor", request->cursor, &failed);
 	}
-	if (failed == 0 && (takes & TAKES_PAGE) != 0 && request->limit != 0) {
-		failed = json_object_set_new(
-		    json, "limit", json_integer((json_int_t)request->limit));
+	if ((takes & TAKES_LIMIT) != 0 && request->limit != 0) {
+		put_number(json, "limit", request->limit, &failed);
+	}
+	if ((takes & TAKES_BYTES) != 0) {
+		put_number(json, "bytes", request->bytes, &failed);
+	}
+	if ((takes & TAKES_PAYLOAD) != 0) {
+		put_number(json, "payload", request->payload, &failed);
+	}
+	if ((takes & TAKES_KEY) != 0) {
+		put_key(json, request->key, &failed);
 	}
 	int err = failed != 0 ? CN_ENOMEM : cn_line_append(out, json);
 	json_decref(json);

@@ -21,6 +21,10 @@
  *           cn_reply_error(out, req.id, CN_REPLY_NOT_ALLOWED, NULL, "...");
  *   else    cn_reply_status(out, req.id, &status);   and so on
  *
+ * The bytes of an export of the store are not JSON: after a line that says
+ * "payload":n, n raw bytes follow, of a request (store-import) or of a reply
+ * (store-export).
+ *
  * A line longer than CN_REQUEST_MAX: answer CN_REPLY_TOO_LONG with id 0 and
  * close, for its end cannot be found within bounds.
  *
@@ -44,6 +48,10 @@
 /* A request's and a reply's line, newline included, bytes. */
 #define CN_REQUEST_MAX 4096u
 #define CN_REPLY_MAX (4u * 1024u * 1024u)
+/* Raw bytes behind one line. */
+#define CN_PAYLOAD_MAX (2u * 1024u * 1024u)
+/* Key that an export is sealed with. */
+#define CN_REQUEST_KEY_BYTES 32u
 /* Text of an error, bytes. */
 #define CN_REPLY_TEXT_MAX 400u
 /* What the gateway should grant on one socket; see doc/management.md. */
@@ -60,6 +68,14 @@ enum cn_command {
 	CN_COMMAND_SERVICES,    /* cn_reply_services(), offers too */
 	CN_COMMAND_CONFIG,      /* cn_reply_config(): effective, as YAML */
 	CN_COMMAND_RELOAD,      /* cn_reply_reload() */
+	CN_COMMAND_STORE,       /* cn_reply_store() */
+	/* cn_reply_walk(), step by step: cursor, and `next' of the reply. */
+	CN_COMMAND_STORE_VERIFY,
+	CN_COMMAND_STORE_TRIM, /* cn_reply_done(), to `bytes' */
+	/* A step, with key; bytes of the export follow the reply. */
+	CN_COMMAND_STORE_EXPORT,
+	/* A step, with key: the bytes from cursor on follow the request. */
+	CN_COMMAND_STORE_IMPORT,
 	CN_COMMAND_MAX
 };
 
@@ -70,7 +86,7 @@ enum cn_reply_code {
 	CN_REPLY_VERSION_MISMATCH,
 	CN_REPLY_TOO_LONG,
 	CN_REPLY_NOT_ALLOWED,
-	CN_REPLY_NOT_FOUND, /* no such stream */
+	CN_REPLY_NOT_FOUND, /* no such stream; no store */
 	CN_REPLY_CONFIG,    /* with diagnostics */
 	CN_REPLY_BUSY,      /* come again */
 	CN_REPLY_INTERNAL,
@@ -81,8 +97,13 @@ struct cn_request {
 	uint64_t id; /* the caller's; comes back in the reply */
 	enum cn_command command;
 	uint64_t stream; /* STREAM_SHOW, STREAM_KILL: cn_snap_stream.id */
-	uint64_t cursor; /* STREAMS: 0 starts; else `next' of a reply */
+	uint64_t cursor; /* where pages: 0 starts; else `next' of a reply */
 	uint32_t limit;  /* STREAMS: 1..CN_SNAP_STREAMS_PAGE */
+	uint64_t bytes;  /* STORE_TRIM: that may be left */
+	/* STORE_IMPORT: that follow; also of what did not decode, as far as
+	 * it could be read: they follow all the same. */
+	uint32_t payload;
+	uint8_t key[CN_REQUEST_KEY_BYTES]; /* STORE_EXPORT, _IMPORT */
 	/* Set by a failed decode: why, and the words for it. */
 	enum cn_reply_code code;
 	char text[CN_REPLY_TEXT_MAX];
@@ -143,6 +164,17 @@ int cn_reply_config(struct cn_buf *out, uint64_t id, const char *file,
  */
 int cn_reply_reload(struct cn_buf *out, uint64_t id, const char *changes,
     const struct cn_diag_list *diags) CN_MUSTCHECK;
+int cn_reply_store(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_store *store) CN_MUSTCHECK;
+/*
+ * A step over the store.
+ *
+ * @next     cursor of the following step; 0: this was the last
+ * @payload  bytes that the caller sends behind the line; 0: none
+ */
+int cn_reply_walk(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_walk *walk, uint64_t next,
+    uint32_t payload) CN_MUSTCHECK;
 /* Done, nothing to tell. */
 int cn_reply_done(struct cn_buf *out, uint64_t id) CN_MUSTCHECK;
 
@@ -162,8 +194,9 @@ const char *cn_reply_code_name(enum cn_reply_code code);
 struct cn_reply {
 	uint64_t id;
 	bool is_ok;
-	json_t *data;  /* owned; an object; NULL unless is_ok */
-	uint64_t next; /* 0: the end */
+	json_t *data;     /* owned; an object; NULL unless is_ok */
+	uint64_t next;    /* 0: the end */
+	uint32_t payload; /* bytes that follow the line */
 	enum cn_reply_code code;
 	char text[CN_REPLY_TEXT_MAX];
 	struct cn_diag_list diags; /* of errors and reloads */

@@ -74,9 +74,14 @@ cn_reply_code_name(enum cn_reply_code code)
 	return index < CN_REPLY_CODE_MAX ? codes[index] : "unknown";
 }
 
-/* Consumes data, also on failure; NULL data is an allocation that failed. */
+/*
+ * Consumes data, also on failure; NULL data is an allocation that failed.
+ *
+ * @next, payload  0: not told
+ */
 static int
-reply_data(struct cn_buf *out, uint64_t id, json_t *data, uint64_t next)
+reply_more(struct cn_buf *out, uint64_t id, json_t *data, uint64_t next,
+    uint32_t payload)
 {
 	assert(next <= INT64_MAX);
 	if (data == NULL) {
@@ -88,11 +93,20 @@ reply_data(struct cn_buf *out, uint64_t id, json_t *data, uint64_t next)
 	if (json != NULL &&
 	    (next == 0 ||
 		json_object_set_new(
-		    json, "next", json_integer((json_int_t)next)) == 0)) {
+		    json, "next", json_integer((json_int_t)next)) == 0) &&
+	    (payload == 0 ||
+		json_object_set_new(
+		    json, "payload", json_integer((json_int_t)payload)) == 0)) {
 		err = cn_line_append(out, json);
 	}
 	json_decref(json);
 	return err;
+}
+
+static int
+reply_data(struct cn_buf *out, uint64_t id, json_t *data, uint64_t next)
+{
+	return reply_more(out, id, data, next, 0);
 }
 
 static int
@@ -147,6 +161,24 @@ cn_reply_services(
     struct cn_buf *out, uint64_t id, const struct cn_snap_services *services)
 {
 	return reply_shape(out, id, &cn_snap_services_shape, services, 0);
+}
+
+int
+cn_reply_store(
+    struct cn_buf *out, uint64_t id, const struct cn_snap_store *store)
+{
+	return reply_shape(out, id, &cn_snap_store_shape, store, 0);
+}
+
+int
+cn_reply_walk(struct cn_buf *out, uint64_t id, const struct cn_snap_walk *walk,
+    uint64_t next, uint32_t payload)
+{
+	json_t *data;
+	int err = cn_shape_encode(&cn_snap_walk_shape, walk, &data);
+
+	assert(payload <= CN_PAYLOAD_MAX);
+	return err < 0 ? err : reply_more(out, id, data, next, payload);
 }
 
 int
@@ -349,6 +381,7 @@ decode_body(json_t *json, struct cn_reply *reply)
 	const json_t *id = json_object_get(json, "id");
 	const json_t *ok = json_object_get(json, "ok");
 	const json_t *next = json_object_get(json, "next");
+	const json_t *payload = json_object_get(json, "payload");
 	json_t *data = json_object_get(json, "data");
 
 	if (!json_is_integer(id) || json_integer_value(id) < 0 ||
@@ -364,6 +397,14 @@ decode_body(json_t *json, struct cn_reply *reply)
 			return CN_EPROTO;
 		}
 		reply->next = (uint64_t)json_integer_value(next);
+	}
+	if (payload != NULL) {
+		if (!json_is_integer(payload) ||
+		    json_integer_value(payload) < 0 ||
+		    json_integer_value(payload) > (json_int_t)CN_PAYLOAD_MAX) {
+			return CN_EPROTO;
+		}
+		reply->payload = (uint32_t)json_integer_value(payload);
 	}
 	if (!json_is_object(data)) {
 		return CN_EPROTO;

@@ -42,6 +42,7 @@ static const struct cn_shape_field bytes_rows[] = {
 	U64(wan),
 	U64(literal),
 	U64(raw),
+	U64(copied),
 	U64(coded),
 	U64(framing),
 };
@@ -195,6 +196,55 @@ static const struct cn_shape_field memory_rows[] = {
 static const struct cn_shape memory_shape = SHAPE(memory_rows);
 #undef S
 
+#define S struct cn_snap_store
+static const struct cn_shape_field store_rows[] = {
+	BOOL(is_on),
+	BOOL(has_disk),
+	BOOL(is_disk_lost),
+	TEXT(path),
+	TEXT(error),
+	U64(segments),
+	U64(memory_segments),
+	U64(disk_segments),
+	U64(open_segments),
+	U64(memory_bytes),
+	U64(memory_cap),
+	U64(disk_bytes),
+	U64(disk_cap),
+	U64(index_bytes),
+	U64(hook_bits),
+	U64(quota),
+	U64(scopes),
+	U64(valid_bytes),
+	U64(oldest_us),
+	U64(appended),
+	U64(filled),
+	U64(evicted),
+	U64(refused),
+	U64(loads),
+	U64(load_failures),
+	U64(write_failures),
+	U64(recovered),
+	U64(damaged),
+	U64(lan),
+	U64(copied),
+};
+const struct cn_shape cn_snap_store_shape = SHAPE(store_rows);
+#undef S
+
+#define S struct cn_snap_walk
+static const struct cn_shape_field walk_rows[] = {
+	U64(segments),
+	U64(bytes),
+	U64(damaged),
+	U64(known),
+	U64(foreign),
+	U64(no_room),
+	U64(whole),
+};
+const struct cn_shape cn_snap_walk_shape = SHAPE(walk_rows);
+#undef S
+
 #define S struct cn_snap_gateway
 static const struct cn_shape_field gateway_rows[] = {
 	TEXT(version),
@@ -221,6 +271,7 @@ static const struct cn_shape gateway_shape = SHAPE(gateway_rows);
 static const struct cn_shape_field status_rows[] = {
 	STRUCT(gateway, gateway_shape),
 	STRUCT(memory, memory_shape),
+	STRUCT(store, cn_snap_store_shape),
 	U64(streams),
 	U64(streams_opened),
 	U64(streams_accepted),
@@ -305,6 +356,7 @@ cn_snap_bytes_add(struct cn_snap_bytes *sum, const struct cn_snap_bytes *more)
 	sum->wan += more->wan;
 	sum->literal += more->literal;
 	sum->raw += more->raw;
+	sum->copied += more->copied;
 	sum->coded += more->coded;
 	sum->framing += more->framing;
 }

@@ -66,6 +66,7 @@ struct cn_snap_bytes {
 	uint64_t wan;
 	uint64_t literal; /* of lan: went through zstd */
 	uint64_t raw;     /* of lan: went as they are */
+	uint64_t copied;  /* of lan: went as references to the store */
 	uint64_t coded;   /* of wan: carried the literal ones */
 	uint64_t framing; /* of wan: heads, frames and control */
 };
@@ -188,6 +189,32 @@ struct cn_snap_memory {
 	uint64_t resident;              /* of the process */
 };
 
+/* What crossed the WAN before.  All zero where there is no store. */
+struct cn_snap_store {
+	bool is_on;
+	bool has_disk;     /* configured */
+	bool is_disk_lost; /* but not in use: see error */
+	char path[CN_SNAP_PATH];
+	char error[CN_SNAP_TEXT]; /* why the disk is not in use; "" */
+	uint64_t segments, memory_segments, disk_segments, open_segments;
+	uint64_t memory_bytes, memory_cap; /* of segments */
+	uint64_t disk_bytes, disk_cap;
+	uint64_t index_bytes;
+	uint64_t hook_bits; /* the index holds one chunk of 2^hook_bits */
+	uint64_t quota;     /* of one scope, bytes; 0: none */
+	uint64_t scopes;
+	uint64_t valid_bytes;          /* that are here */
+	uint64_t oldest_us;            /* age; 0: there is nothing */
+	uint64_t appended, filled;     /* bytes sent and received, stored */
+	uint64_t evicted;              /* segments */
+	uint64_t refused;              /* bytes without room */
+	uint64_t loads, load_failures; /* segments read back */
+	uint64_t write_failures;
+	uint64_t recovered, damaged; /* segments found at start; of them bad */
+	/* Of all streams' bytes, both directions: these went as references. */
+	uint64_t lan, copied;
+};
+
 struct cn_snap_gateway {
 	char version[CN_SNAP_NAME];
 	char name[CN_SNAP_NAME];
@@ -210,6 +237,7 @@ struct cn_snap_gateway {
 struct cn_snap_status {
 	struct cn_snap_gateway gateway;
 	struct cn_snap_memory memory;
+	struct cn_snap_store store;
 	uint64_t streams; /* live now */
 	uint64_t streams_opened, streams_accepted;
 	struct cn_snap_bytes sent, received; /* all peers */
@@ -242,6 +270,17 @@ struct cn_snap_services {
 	size_t offers_count;
 };
 
+/* What one step of a walk over the store did. */
+struct cn_snap_walk {
+	uint64_t segments; /* looked at, or taken in */
+	uint64_t bytes;    /* of their data */
+	uint64_t damaged;  /* of them: damaged, and given up */
+	uint64_t known;    /* of an import: was here already */
+	uint64_t foreign;  /* of an import: of a peer that is not ours */
+	uint64_t no_room;  /* of an import: did not fit */
+	uint64_t whole;    /* of an import: 1 when its end has come */
+};
+
 /* Free the lists and zero the struct; harmless twice. */
 void cn_snap_status_clear(struct cn_snap_status *status);
 void cn_snap_streams_clear(struct cn_snap_streams *streams);
@@ -264,5 +303,7 @@ extern const struct cn_shape cn_snap_streams_shape;
 extern const struct cn_shape cn_snap_stream_shape;
 extern const struct cn_shape cn_snap_peers_shape;
 extern const struct cn_shape cn_snap_services_shape;
+extern const struct cn_shape cn_snap_store_shape;
+extern const struct cn_shape cn_snap_walk_shape;
 
 #endif /* CN_CONTROL_SNAPSHOT_H */

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "control/message.h"
 #include "gateway/daemon.h"
+#include "gateway/depot.h"
 #include "gateway/picture.h"
 #include "gateway/report.h"
 #include "net/listener.h"
@@ -34,6 +35,11 @@ struct caller {
 	char line[CN_REQUEST_MAX];
 	size_t len;
 	struct cn_buf reply;
+	/* What follows a request, until all of it is here. */
+	struct cn_request request;
+	uint8_t *payload; /* owned; NULL: nothing is to come */
+	size_t payload_len;
+	struct cn_depot_stream *stream; /* owned; NULL: none yet */
 };
 
 struct cn_ctl {
@@ -54,6 +60,8 @@ free_if_over(struct caller *caller)
 {
 	if (caller->is_closed && !caller->is_asking) {
 		cn_buf_fini(&caller->reply);
+		cn_free(caller->payload);
+		cn_depot_stream_free(&caller->stream);
 		cn_free(caller);
 	}
 }
@@ -174,6 +182,17 @@ reply_status(struct question *question, struct cn_buf *out)
 }
 
 static int
+reply_store(struct question *question, struct cn_buf *out)
+{
+	struct cn_snap_store store;
+	int err = cn_picture_store(question->daemon, question->reports,
+	    question->daemon->shared.workers, &store);
+
+	return err != CN_OK ? err
+			    : cn_reply_store(out, question->request.id, &store);
+}
+
+static int
 reply_peers(struct question *question, struct cn_buf *out)
 {
 	struct cn_snap_peers peers;
@@ -257,10 +276,16 @@ compose(struct question *question, struct cn_buf *out)
 	case CN_COMMAND_STREAM_SHOW:
 	case CN_COMMAND_STREAM_KILL:
 		return reply_stream(question, out);
+	case CN_COMMAND_STORE:
+		return reply_store(question, out);
 	case CN_COMMAND_NONE:
 	case CN_COMMAND_VERSION:
 	case CN_COMMAND_CONFIG:
 	case CN_COMMAND_RELOAD:
+	case CN_COMMAND_STORE_VERIFY:
+	case CN_COMMAND_STORE_TRIM:
+	case CN_COMMAND_STORE_EXPORT:
+	case CN_COMMAND_STORE_IMPORT:
 	case CN_COMMAND_MAX:
 		break;
 	}
@@ -340,10 +365,15 @@ ask_worker(struct cn_task *task, void *owner)
 	case CN_COMMAND_STATUS:
 	case CN_COMMAND_PEERS:
 	case CN_COMMAND_SERVICES:
+	case CN_COMMAND_STORE:
 	case CN_COMMAND_NONE:
 	case CN_COMMAND_VERSION:
 	case CN_COMMAND_CONFIG:
 	case CN_COMMAND_RELOAD:
+	case CN_COMMAND_STORE_VERIFY:
+	case CN_COMMAND_STORE_TRIM:
+	case CN_COMMAND_STORE_EXPORT:
+	case CN_COMMAND_STORE_IMPORT:
 	case CN_COMMAND_MAX:
 		cn_report_status(worker, report);
 		break;
@@ -384,6 +414,144 @@ ask(struct caller *caller, const struct cn_request *request)
 		cn_worker_post(daemon->shared.worker[i], &part->task);
 	}
 	return CN_OK;
+}
+
+/* ---- work on the store ---- */
+
+/* The words for a step that failed. */
+static int
+reply_failed(const struct cn_depot_work *work, uint64_t id, struct cn_buf *out)
+{
+	const char *why;
+
+	switch (work->err) {
+	case CN_EINVAL:
+		why = "a stream goes on where it is, or begins with cursor 0";
+		break;
+	case CN_EKEY:
+		why = "the export was sealed with another key, or its head "
+		      "is damaged";
+		break;
+	case CN_ESTALE:
+		why = "the export is of another version";
+		break;
+	case CN_ECODING:
+		why = "this is no export of a store, or it is damaged; what "
+		      "came before is in the store";
+		break;
+	default:
+		return work->err;
+	}
+	return cn_reply_error(out, id, CN_REPLY_BAD_REQUEST, NULL, "%s", why);
+}
+
+static int
+reply_step(const struct cn_depot_work *work, const struct cn_request *request,
+    struct cn_buf *out)
+{
+	size_t before = out->len;
+	int err;
+
+	if (work->err != CN_OK) {
+		return reply_failed(work, request->id, out);
+	}
+	if (work->step == CN_DEPOT_TRIM) {
+		return cn_reply_done(out, request->id);
+	}
+	if (work->step != CN_DEPOT_EXPORT) {
+		return cn_reply_walk(
+		    out, request->id, &work->walk, work->next, 0);
+	}
+	err = cn_reply_walk(
+	    out, request->id, &work->walk, work->next, (uint32_t)work->len);
+	if (err == CN_OK && work->len > 0) {
+		err = cn_buf_append(out, work->bytes, work->len);
+		if (err != CN_OK) {
+			out->len = before;
+		}
+	}
+	return err;
+}
+
+static void
+on_step(struct cn_depot_work *work)
+{
+	struct caller *caller = work->owner;
+	uint64_t id = caller->request.id;
+	int err = reply_step(work, &caller->request, &caller->reply);
+
+	cn_depot_work_free(&work);
+	finish(caller, id, err);
+}
+
+static enum cn_depot_step
+step_of(enum cn_command command)
+{
+	return command == CN_COMMAND_STORE_VERIFY ? CN_DEPOT_VERIFY
+	    : command == CN_COMMAND_STORE_TRIM    ? CN_DEPOT_TRIM
+	    : command == CN_COMMAND_STORE_EXPORT  ? CN_DEPOT_EXPORT
+						  : CN_DEPOT_IMPORT;
+}
+
+/* Is it a command of its own, and not the next step of one? */
+static bool
+is_first(const struct cn_request *request)
+{
+	return request->command == CN_COMMAND_STORE_TRIM ||
+	    request->cursor == 0;
+}
+
+/* A caller has one export or import under way at most. */
+static bool
+make_stream(struct caller *caller, const struct cn_request *request)
+{
+	if (caller->stream == NULL &&
+	    (request->command == CN_COMMAND_STORE_EXPORT ||
+		request->command == CN_COMMAND_STORE_IMPORT)) {
+		caller->stream = cn_depot_stream_create();
+		return caller->stream != NULL;
+	}
+	return true;
+}
+
+/* One step; its reply follows. */
+static int
+step(struct caller *caller, const struct cn_request *request)
+{
+	struct cn_depot *depot = caller->ctl->daemon->depot;
+	struct cn_depot_work *work;
+	int err;
+
+	if (depot == NULL) {
+		err = cn_reply_error(&caller->reply, request->id,
+		    CN_REPLY_NOT_FOUND, NULL,
+		    "this gateway has no store: store.memory is 0");
+		return err;
+	}
+	work = cn_calloc(1, sizeof(*work));
+	if (work == NULL || !make_stream(caller, request)) {
+		cn_free(work);
+		return CN_ENOMEM;
+	}
+	caller->request = *request;
+	work->step = step_of(request->command);
+	work->cursor = request->command == CN_COMMAND_STORE_TRIM
+	    ? request->bytes
+	    : request->cursor;
+	memcpy(work->key, request->key, sizeof(work->key));
+	work->stream = caller->stream;
+	work->bytes = caller->payload;
+	work->len = caller->payload_len;
+	caller->payload = NULL;
+	caller->payload_len = 0;
+	work->done = on_step;
+	work->owner = caller;
+	/* Once for the whole of it; never with the key. */
+	CN_LOG(is_first(request) ? CN_LOG_INFO : CN_LOG_DEBUG, "store-command",
+	    "command=%s cursor=%llu", cn_command_name(request->command),
+	    (unsigned long long)work->cursor);
+	cn_depot_work(depot, work);
+	return CN_EAGAIN;
 }
 
 /* ---- questions for the daemon itself ---- */
@@ -453,8 +621,14 @@ serve(struct caller *caller, const struct cn_request *request)
 	case CN_COMMAND_STREAM_KILL:
 	case CN_COMMAND_PEERS:
 	case CN_COMMAND_SERVICES:
+	case CN_COMMAND_STORE:
 		err = ask(caller, request);
 		return err == CN_OK ? CN_EAGAIN : err;
+	case CN_COMMAND_STORE_VERIFY:
+	case CN_COMMAND_STORE_TRIM:
+	case CN_COMMAND_STORE_EXPORT:
+	case CN_COMMAND_STORE_IMPORT:
+		return step(caller, request);
 	case CN_COMMAND_NONE:
 	case CN_COMMAND_MAX:
 		break;
@@ -464,38 +638,91 @@ serve(struct caller *caller, const struct cn_request *request)
 
 /* ---- requests ---- */
 
+/* Answer a request that is here with all that follows it. */
+static void
+answer(struct caller *caller, const struct cn_request *request)
+{
+	int err;
+
+	caller->is_asking = true;
+	err = serve(caller, request);
+	cn_free(caller->payload);
+	caller->payload = NULL;
+	if (err != CN_EAGAIN) {
+		finish(caller, request->id, err);
+	}
+}
+
+/*
+ * Say no.  What follows such a request is not read: where it ends is known,
+ * but who sends it to one who may not is not worth the memory.
+ */
+static void
+say_no(struct caller *caller, const struct cn_request *request, int err)
+{
+	if (err == CN_OK) { /* else it is counted there */
+		cn_counter_add(caller->ctl->daemon->counters,
+		    CN_COUNTER_CONTROL_ERRORS, 1);
+	}
+	caller->is_asking = true;
+	caller->is_last = caller->is_last || request->payload > 0;
+	finish(caller, request->id, err);
+}
+
+/* Make room for what follows, and begin it with what is here. */
+static void
+begin_payload(struct caller *caller, const struct cn_request *request)
+{
+	caller->payload = cn_alloc(request->payload);
+	if (caller->payload == NULL) {
+		say_no(caller, request, CN_ENOMEM);
+		return;
+	}
+	caller->request = *request;
+	caller->payload_len = CN_MIN(caller->len, (size_t)request->payload);
+	memcpy(caller->payload, caller->line, caller->payload_len);
+	caller->len -= caller->payload_len;
+	memmove(caller->line, caller->line + caller->payload_len, caller->len);
+	next_request(caller);
+}
+
 static void
 on_line(struct caller *caller, const char *line, size_t len)
 {
 	struct cn_daemon *daemon = caller->ctl->daemon;
 	struct cn_request request = { 0 };
-	int err;
 
-	caller->is_asking = true;
 	cn_counter_add(daemon->counters, CN_COUNTER_CONTROL_REQUESTS, 1);
-	err = cn_request_decode(line, len, &request);
-	if (err != CN_OK) {
-		cn_counter_add(daemon->counters, CN_COUNTER_CONTROL_ERRORS, 1);
-		err = cn_reply_refused(&caller->reply, &request);
+	if (cn_request_decode(line, len, &request) != CN_OK) {
+		say_no(caller, &request,
+		    cn_reply_refused(&caller->reply, &request));
 	} else if (caller->grant < cn_request_access(&request)) {
-		cn_counter_add(daemon->counters, CN_COUNTER_CONTROL_ERRORS, 1);
-		err = cn_reply_error(&caller->reply, request.id,
-		    CN_REPLY_NOT_ALLOWED, NULL,
-		    "this needs root, the gateway's user or a member of "
-		    "the group %s",
-		    CN_ACCESS_CHANGE_GROUP);
+		say_no(caller, &request,
+		    cn_reply_error(&caller->reply, request.id,
+			CN_REPLY_NOT_ALLOWED, NULL,
+			"this needs root, the gateway's user or a member of "
+			"the group %s",
+			CN_ACCESS_CHANGE_GROUP));
+	} else if (request.payload > 0) {
+		begin_payload(caller, &request);
 	} else {
-		err = serve(caller, &request);
-	}
-	if (err != CN_EAGAIN) {
-		finish(caller, request.id, err);
+		answer(caller, &request);
 	}
 }
 
 static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *ret);
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
 
-/* The next whole line; without one, more is read. */
+/* Is all here that follows a request? */
+static bool
+is_complete(const struct caller *caller)
+{
+	return caller->payload != NULL &&
+	    caller->payload_len == caller->request.payload;
+}
+
+/* The next whole line, or the rest of what follows one; what is not there is
+ * read. */
 static void
 next_request(struct caller *caller)
 {
@@ -505,13 +732,18 @@ next_request(struct caller *caller)
 
 	assert(!caller->is_asking && !caller->is_writing);
 	(void)uv_read_stop((uv_stream_t *)&caller->pipe);
-	if (end != NULL) {
+	if (is_complete(caller)) {
+		struct cn_request request = caller->request;
+
+		answer(caller, &request);
+	} else if (caller->payload == NULL && end != NULL) {
 		len = (size_t)(end - caller->line);
 		memcpy(line, caller->line, len);
 		caller->len -= len + 1;
 		memmove(caller->line, end + 1, caller->len);
 		on_line(caller, line, len);
-	} else if (caller->len == sizeof(caller->line)) {
+	} else if (caller->payload == NULL &&
+	    caller->len == sizeof(caller->line)) {
 		caller->is_last = caller->is_asking = true;
 		finish(caller, 0,
 		    cn_reply_error(&caller->reply, 0, CN_REPLY_TOO_LONG, NULL,
@@ -522,12 +754,18 @@ next_request(struct caller *caller)
 	}
 }
 
-/* There is room always: a full line is answered, not read on. */
+/* There is room always: what is full is answered, not read on. */
 static void
 on_room(uv_handle_t *handle, size_t suggested CN_UNUSED, uv_buf_t *ret)
 {
 	struct caller *caller = handle->data;
 
+	if (caller->payload != NULL) {
+		*ret = uv_buf_init(
+		    (char *)caller->payload + caller->payload_len,
+		    (unsigned)(caller->request.payload - caller->payload_len));
+		return;
+	}
 	*ret = uv_buf_init(caller->line + caller->len,
 	    (unsigned)(sizeof(caller->line) - caller->len));
 }
@@ -540,7 +778,11 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf CN_UNUSED)
 	if (n < 0) {
 		hang_up(caller);
 	} else if (n > 0) {
-		caller->len += (size_t)n;
+		if (caller->payload != NULL) {
+			caller->payload_len += (size_t)n;
+		} else {
+			caller->len += (size_t)n;
+		}
 		next_request(caller);
 	}
 }

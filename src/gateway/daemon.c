@@ -16,6 +16,7 @@
 #include "config/config_diff.h"
 #include "control/message.h"
 #include "gateway/ctl.h"
+#include "gateway/depot.h"
 #include "gateway/headroom.h"
 #include "gateway/notify.h"
 #include "gateway/sandbox.h"
@@ -340,6 +341,7 @@ on_tick(uv_timer_t *timer)
 	struct cn_daemon *daemon = timer->data;
 
 	cn_worker_make_links(&daemon->shared);
+	cn_depot_tick(daemon->depot, cn_clock_us());
 	log_gate(daemon, cn_clock_us());
 }
 
@@ -407,16 +409,21 @@ static bool
 has_memory(const struct cn_config *config)
 {
 	uint64_t room = cn_headroom_memory();
+	/* Neither is more than 1 TiB, so the sum is one of 64 bits. */
+	uint64_t limit = config->memory.limit_bytes;
+	uint64_t store = config->store.memory_bytes;
+	uint64_t index = cn_config_store_index(config);
 
-	if (config->memory.limit_bytes <= room) {
+	if (limit + store + index <= room) {
 		return true;
 	}
 	CN_LOG(CN_LOG_ERROR, "start-refused",
-	    "text=%s limit=%llu available=%llu",
-	    CN_LOG_STR("memory.limit is more than this machine or its "
-		       "control group has"),
-	    (unsigned long long)config->memory.limit_bytes,
-	    (unsigned long long)room);
+	    "text=%s memory.limit=%llu store.memory=%llu store.index=%llu "
+	    "available=%llu",
+	    CN_LOG_STR("memory.limit, store.memory and store.index together "
+		       "are more than this machine or its control group has"),
+	    (unsigned long long)limit, (unsigned long long)store,
+	    (unsigned long long)index, (unsigned long long)room);
 	return false;
 }
 
@@ -437,7 +444,10 @@ load_key(struct cn_daemon *daemon, const struct cn_config *config)
 		return err;
 	}
 	memcpy(daemon->shared.own, cn_key_identity(key), CN_IDENTITY_BYTES);
-	err = cn_tlsctx_create(key, &daemon->shared.tls);
+	err = cn_key_derive(key, CN_DEPOT_LABEL, daemon->store_key);
+	if (err == CN_OK) {
+		err = cn_tlsctx_create(key, &daemon->shared.tls);
+	}
 	cn_key_free(&key);
 	return err;
 }
@@ -540,6 +550,18 @@ enter_sandbox(const struct cn_daemon *daemon)
 	return err;
 }
 
+/* Behind the sandbox, so that the threads of the disk are in it too. */
+static int
+open_store(struct cn_daemon *daemon, const struct cn_config *config)
+{
+	int err = cn_depot_open(config, &daemon->loop, daemon->shared.own,
+	    daemon->store_key, &daemon->depot);
+
+	explicit_bzero(daemon->store_key, sizeof(daemon->store_key));
+	daemon->shared.store = cn_depot_store(daemon->depot);
+	return err;
+}
+
 static const char *
 control_path(const struct cn_daemon *daemon)
 {
@@ -581,6 +603,9 @@ start(struct cn_daemon *daemon, struct cn_config *config,
 	}
 	if (err == CN_OK) {
 		err = enter_sandbox(daemon);
+	}
+	if (err == CN_OK) {
+		err = open_store(daemon, config);
 	}
 	for (uint32_t i = 0; i < daemon->shared.workers && err == CN_OK; i++) {
 		err = cn_worker_start(daemon->shared.worker[i]);
@@ -629,6 +654,7 @@ finish(struct cn_daemon *daemon)
 	if (daemon->mailbox.owner != NULL) {
 		cn_mailbox_fini(&daemon->mailbox);
 	}
+	cn_depot_close(&daemon->depot);
 	cn_plan_unref(&daemon->plan);
 	cn_registry_free(&shared->registry);
 	cn_gate_free(&daemon->gate);

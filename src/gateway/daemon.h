@@ -29,8 +29,10 @@
 #include "gateway/mailbox.h"
 #include "gateway/plan.h"
 #include "gateway/worker.h"
+#include "ident/key.h"
 
 struct cn_ctl;
+struct cn_depot;
 
 /* How long SIGTERM waits for streams to end. */
 #define CN_DAEMON_DRAIN_US 30000000u
@@ -76,7 +78,9 @@ struct cn_daemon {
 	struct cn_plan *plan; /* counted */
 	struct cn_gate *gate;
 	struct cn_worker_shared shared;
-	struct cn_ctl *ctl; /* owned */
+	struct cn_ctl *ctl;                     /* owned */
+	struct cn_depot *depot;                 /* owned; NULL: no store */
+	uint8_t store_key[CN_KEY_SECRET_BYTES]; /* until the depot has it */
 	uint64_t started_us, started_wall_us;
 	uint64_t config_us;     /* when it was last taken over */
 	char config_error[200]; /* of the last reload; "" */

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "codec/dedup.h"
 #include "gateway/report.h"
 #include "gateway/session.h"
 
@@ -62,10 +63,24 @@ link_config(const struct cn_worker *worker)
 static int
 create_link(struct cn_linkhost *host, uint64_t now)
 {
-	struct cn_link_config link = link_config(host->worker);
+	struct cn_worker *worker = host->worker;
+	struct cn_link_config link = link_config(worker);
+	int err;
 
+	if (worker->dedup != NULL) {
+		err = cn_dedup_create(worker->shared->store, worker->dedup,
+		    host->peer, cn_worker_wake, worker, &host->dedup);
+		if (err != CN_OK) {
+			return err;
+		}
+	}
 	link.is_dialler = host->is_dialler;
-	return cn_link_create(&link, now, &host->link);
+	link.dedup = host->dedup;
+	err = cn_link_create(&link, now, &host->link);
+	if (err != CN_OK) {
+		cn_dedup_free(&host->dedup);
+	}
+	return err;
 }
 
 static void
@@ -198,6 +213,7 @@ cn_linkhost_end(
 	cn_session_forget(host);
 	account(host);
 	cn_link_free(&host->link);
+	cn_dedup_free(&host->dedup);
 	cn_registry_remove(worker->shared->registry, &host->entry, now);
 	cn_list_remove(&host->touched);
 	cn_list_remove(&host->item);
@@ -391,15 +407,12 @@ flush_carriers(struct cn_linkhost *host)
 		if (!slot->is_live || !cn_carrier_is_writable(slot->carrier)) {
 			continue;
 		}
-		cn_link_path(
-		    host->link, i, slot->rate_bps, slot->rtt_us, slot->is_busy);
 		err = cn_carrier_flush(slot->carrier);
 		if (err != CN_OK) {
 			cn_linkhost_lost(
 			    slot, err, cn_carrier_detail(slot->carrier));
 			continue;
 		}
-		slot->is_busy = !cn_carrier_is_writable(slot->carrier);
 	}
 }
 
@@ -488,7 +501,8 @@ cn_linkhost_hello(const struct cn_worker *worker, struct cn_hello *ret)
 	memset(ret, 0, sizeof(*ret));
 	ret->version_min = ret->version_max = CN_WIRE_VERSION;
 	ret->status = CN_CLOSE_OK;
-	ret->features = CN_FEATURE_NONE;
+	ret->features =
+	    worker->dedup != NULL ? CN_FEATURE_DEDUP : CN_FEATURE_NONE;
 	memcpy(ret->boot_id, worker->shared->boot_id, CN_BOOT_ID_BYTES);
 	ret->workers = worker->shared->workers;
 	cn_link_limits(&config, ret);

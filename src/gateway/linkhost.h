@@ -53,7 +53,6 @@ struct cn_linkhost_slot {
 	uint32_t index;
 	struct cn_carrier *carrier; /* owned; shaking hands or live */
 	bool is_live;
-	bool is_busy;           /* its queue was not empty lately */
 	enum cn_close farewell; /* last word of the engine; OK: none */
 	/* Dialler's side. */
 	struct cn_dialer *dial; /* owned */
@@ -76,6 +75,7 @@ struct cn_linkhost {
 	struct cn_worker *worker;
 	struct cn_registry_link *entry; /* ours to remove */
 	struct cn_link *link;           /* owned */
+	struct cn_dedup *dedup;         /* owned; NULL: there is no store */
 	uint8_t peer[CN_IDENTITY_BYTES];
 	uint8_t id[CN_LINK_ID_BYTES];
 	uint8_t peer_boot[CN_BOOT_ID_BYTES];

@@ -60,6 +60,8 @@ pull(struct cn_carrier *carrier, uint8_t *out, size_t cap)
 {
 	struct cn_linkhost_slot *slot = cn_carrier_owner(carrier);
 
+	cn_link_path(slot->host->link, slot->index, slot->rate_bps,
+	    slot->rtt_us, cn_carrier_is_busy(carrier));
 	return cn_link_pull(
 	    slot->host->link, slot->index, out, cap, cn_clock_us());
 }
@@ -98,7 +100,6 @@ cn_linkhost_live(struct cn_linkhost_slot *slot, const struct cn_hello *peer)
 	uint64_t now = cn_clock_us();
 
 	slot->is_live = true;
-	slot->is_busy = false;
 	slot->farewell = CN_CLOSE_OK;
 	slot->pause_us = 0;
 	slot->up_us = now;

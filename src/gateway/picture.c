@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "gateway/daemon.h"
+#include "gateway/depot.h"
 #include "gateway/headroom.h"
 #include "net/fdbudget.h"
 
@@ -357,6 +358,44 @@ fill_gateway(struct cn_daemon *daemon, struct cn_snap_gateway *ret)
 	ret->log_dropped = cn_log_dropped();
 }
 
+/* What all streams moved, and how much of it as references. */
+static void
+add_share(const struct cn_snap_bytes *bytes, struct cn_snap_store *store)
+{
+	store->lan += bytes->lan;
+	store->copied += bytes->copied;
+}
+
+static void
+fill_store(struct cn_daemon *daemon, const struct cn_snap_services *services,
+    struct cn_snap_store *ret)
+{
+	cn_depot_snap(daemon->depot, ret);
+	for (size_t i = 0; i < services->services_count; i++) {
+		add_share(&services->services[i].sent, ret);
+		add_share(&services->services[i].received, ret);
+	}
+	for (size_t i = 0; i < services->offers_count; i++) {
+		add_share(&services->offers[i].sent, ret);
+		add_share(&services->offers[i].received, ret);
+	}
+}
+
+int
+cn_picture_store(struct cn_daemon *daemon, const struct cn_report *reports,
+    size_t count, struct cn_snap_store *ret)
+{
+	struct cn_snap_services services;
+	int err = cn_picture_services(daemon, reports, count, &services);
+
+	memset(ret, 0, sizeof(*ret));
+	if (err == CN_OK) {
+		fill_store(daemon, &services, ret);
+	}
+	cn_snap_services_clear(&services);
+	return err;
+}
+
 static int
 fill_counters(struct cn_daemon *daemon, const struct cn_report *reports,
     size_t count, struct cn_snap_status *ret)
@@ -371,6 +410,8 @@ fill_counters(struct cn_daemon *daemon, const struct cn_report *reports,
 			sums[j] += reports[i].counters[j];
 		}
 	}
+	sums[CN_COUNTER_STORE_REFUSED] += ret->store.refused;
+	sums[CN_COUNTER_STORE_EVICTED] += ret->store.evicted;
 	ret->streams_opened = sums[CN_COUNTER_STREAMS_OPENED];
 	ret->streams_accepted = sums[CN_COUNTER_STREAMS_ACCEPTED];
 	ret->counters = cn_calloc(
@@ -436,6 +477,9 @@ cn_picture_status(struct cn_daemon *daemon, struct cn_report *reports,
 	fill_gateway(daemon, &ret->gateway);
 	ret->streams = atomic_load(&daemon->shared.sessions);
 	err = cn_picture_services(daemon, reports, count, &services);
+	if (err == CN_OK) {
+		fill_store(daemon, &services, &ret->store);
+	}
 	ret->services = services.services;
 	ret->services_count = services.services_count;
 	ret->offers = services.offers;

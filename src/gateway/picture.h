@@ -32,6 +32,8 @@ int cn_picture_peers(struct cn_daemon *daemon, struct cn_report *reports,
 int cn_picture_services(struct cn_daemon *daemon,
     const struct cn_report *reports, size_t count,
     struct cn_snap_services *ret) CN_MUSTCHECK;
+int cn_picture_store(struct cn_daemon *daemon, const struct cn_report *reports,
+    size_t count, struct cn_snap_store *ret) CN_MUSTCHECK;
 
 /* @next  cursor of the following page; 0: this is the last */
 int cn_picture_streams(struct cn_daemon *daemon,

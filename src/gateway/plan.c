@@ -187,6 +187,7 @@ to_profile(const struct cn_config_coding *coding)
 		.coalesce_us = coding->coalesce_us,
 		.level_min = coding->level_min,
 		.level_max = coding->level_max,
+		.dedup = coding->dedup,
 	};
 
 	return profile;

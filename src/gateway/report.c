@@ -199,6 +199,11 @@ cn_report_count(const struct cn_link *link, uint64_t *counters)
 	    sum(stats.nacks_received, CN_NACK_MAX);
 	counters[CN_COUNTER_MISSES_SENT] += stats.misses_sent;
 	counters[CN_COUNTER_MISSES_RECEIVED] += stats.misses_received;
+	counters[CN_COUNTER_LACKS_SENT] += stats.lacks_sent;
+	counters[CN_COUNTER_LACKS_RECEIVED] += stats.lacks_received;
+	counters[CN_COUNTER_HOSTILE_REFERENCES] += stats.bad_refs;
+	counters[CN_COUNTER_COPIED_OUT] += stats.sent.copied;
+	counters[CN_COUNTER_COPIED_IN] += stats.received.copied;
 }
 
 /* ---- sums over live streams ---- */

@@ -8,9 +8,8 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "base/hash.h"
 #include "base/log.h"
-#include "base/rand.h"
+#include "gateway/scope.h"
 #include "net/sockopt.h"
 
 /* ---- making and ending ---- */
@@ -200,36 +199,6 @@ start_pump(struct cn_session *session, int fd)
 
 /* ---- services ---- */
 
-static uint64_t
-scope_key(const struct cn_worker *worker, const struct cn_plan_service *service,
-    const char *client)
-{
-	const struct cn_config_service *config = service->config;
-	char host[CN_ADDR_TEXT_MAX];
-	const char *port;
-	uint64_t key = cn_hash64(worker->shared->own, CN_IDENTITY_BYTES, 0);
-
-	switch (config->scope) {
-	case CN_CONFIG_SCOPE_CONNECTION:
-		return cn_rand_u64();
-	case CN_CONFIG_SCOPE_CLIENT:
-		/* The address without its port. */
-		(void)snprintf(host, sizeof(host), "%s", client);
-		port = strrchr(host, ':');
-		if (port != NULL) {
-			host[port - host] = '\0';
-		}
-		key = cn_hash64(host, strlen(host), key + 1);
-		break;
-	case CN_CONFIG_SCOPE_SERVICE:
-		break;
-	case CN_CONFIG_SCOPE_PEER:
-		return key;
-	}
-	return cn_hash64(
-	    config->entry.name, strlen(config->entry.name), key + 2);
-}
-
 /* The reset for an error of the engine. */
 static enum cn_reset
 reason_of(int err)
@@ -272,8 +241,10 @@ cn_session_open(struct cn_linkhost *host, const struct cn_plan_service *service,
 	struct cn_worker *worker = host->worker;
 	struct cn_link_open open = {
 		.service = service->config->offer,
-		.scope = scope_key(worker, service, client),
+		.scope =
+		    cn_scope_key(worker->shared->own, service->config, client),
 		.client = client,
+		.is_unstored = cn_scope_is_unstored(service->config),
 		.profile = service->profile,
 	};
 	struct cn_session *session = create(host, service->tally, true, client);

@@ -59,6 +59,7 @@ add(struct cn_tally_bytes *sum, const struct cn_link_bytes *bytes)
 	grow(&sum->wan, bytes->coded + bytes->raw + bytes->framing);
 	grow(&sum->literal, bytes->literal);
 	grow(&sum->raw, bytes->raw);
+	grow(&sum->copied, bytes->copied);
 	grow(&sum->coded, bytes->coded);
 	grow(&sum->framing, bytes->framing);
 }
@@ -83,6 +84,7 @@ read_bytes(const struct cn_tally_bytes *from, struct cn_snap_bytes *ret)
 	ret->wan = get(&from->wan);
 	ret->literal = get(&from->literal);
 	ret->raw = get(&from->raw);
+	ret->copied = get(&from->copied);
 	ret->coded = get(&from->coded);
 	ret->framing = get(&from->framing);
 }
@@ -102,6 +104,7 @@ cn_tally_snap(const struct cn_link_bytes *bytes, struct cn_snap_bytes *ret)
 	ret->wan = bytes->coded + bytes->raw + bytes->framing;
 	ret->literal = bytes->literal;
 	ret->raw = bytes->raw;
+	ret->copied = bytes->copied;
 	ret->coded = bytes->coded;
 	ret->framing = bytes->framing;
 }

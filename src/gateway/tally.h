@@ -19,7 +19,7 @@
 #include "link/link.h"
 
 struct cn_tally_bytes {
-	_Atomic uint64_t lan, wan, literal, raw, coded, framing;
+	_Atomic uint64_t lan, wan, literal, raw, copied, coded, framing;
 };
 
 struct cn_tally {

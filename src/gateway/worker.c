@@ -2,6 +2,7 @@
 #include "gateway/worker.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -10,6 +11,7 @@
 #include "base/log.h"
 #include "base/pool.h"
 #include "codec/codec.h"
+#include "codec/dedup.h"
 #include "gateway/guest.h"
 #include "gateway/intake.h"
 #include "gateway/linkhost.h"
@@ -293,6 +295,42 @@ cn_worker_sweep(
 	}
 }
 
+/* ---- the store's news ---- */
+
+static void
+take_woken(struct cn_task *task CN_UNUSED, void *owner)
+{
+	struct cn_worker *worker = owner;
+	uint64_t now = cn_clock_us();
+	struct cn_list *item;
+
+	atomic_store(&worker->is_woken, false);
+	CN_LIST_EACH(&worker->hosts, item)
+	{
+		struct cn_linkhost *host =
+		    CN_LIST_ENTRY(item, struct cn_linkhost, item);
+
+		cn_link_woken(host->link, now);
+		cn_linkhost_touch(host);
+	}
+}
+
+static void
+drop_woken(struct cn_task *task CN_UNUSED)
+{
+	/* It is part of the worker. */
+}
+
+void
+cn_worker_wake(void *arg)
+{
+	struct cn_worker *worker = arg;
+
+	if (!atomic_exchange(&worker->is_woken, true)) {
+		cn_worker_post(worker, &worker->woken);
+	}
+}
+
 /* ---- life ---- */
 
 static void
@@ -356,6 +394,8 @@ cn_worker_create(struct cn_worker_shared *shared, uint32_t index,
 	}
 	worker->index = index;
 	worker->shared = shared;
+	worker->woken.run = take_woken;
+	worker->woken.drop = drop_woken;
 	cn_list_init(&worker->hosts);
 	cn_list_init(&worker->touched);
 	cn_list_init(&worker->guests);
@@ -392,9 +432,16 @@ cn_worker_create(struct cn_worker_shared *shared, uint32_t index,
 int
 cn_worker_start(struct cn_worker *worker)
 {
-	int err = uv_thread_create(&worker->thread, run, worker);
+	struct cn_store *store = worker->shared->store;
+	int err = CN_OK;
 
-	worker->has_thread = err == 0;
+	if (store != NULL) {
+		err = cn_dedup_scratch_create(store, &worker->dedup);
+	}
+	if (err == CN_OK) {
+		err = uv_thread_create(&worker->thread, run, worker);
+		worker->has_thread = err == 0;
+	}
 	return err;
 }
 
@@ -434,6 +481,7 @@ cn_worker_free(struct cn_worker **wp)
 	}
 	cn_plan_unref(&worker->plan);
 	cn_carrier_shared_fini(&worker->carriers);
+	cn_dedup_scratch_free(&worker->dedup);
 	cn_codec_free(&worker->codec);
 	cn_pool_free(&worker->pool);
 	cn_counters_free(&worker->counters);

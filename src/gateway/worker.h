@@ -33,7 +33,9 @@
 #include "net/gate.h"
 
 struct cn_codec;
+struct cn_dedup_scratch;
 struct cn_pool;
+struct cn_store;
 
 /* Events of one link, and links, that one turn handles. */
 #define CN_WORKER_EVENTS_MAX 512u
@@ -47,6 +49,7 @@ struct cn_worker_shared {
 	struct cn_registry *registry; /* borrowed, as all */
 	struct cn_gate *gate;
 	struct cn_tlsctx *tls;
+	struct cn_store *store; /* NULL: none */
 	uint8_t own[CN_IDENTITY_BYTES];
 	uint8_t boot_id[CN_BOOT_ID_BYTES];
 	uint32_t workers;
@@ -67,8 +70,11 @@ struct cn_worker {
 	uv_prepare_t prepare; /* runs the turns */
 	uv_idle_t idle;       /* keeps the loop awake while turns wait */
 	uv_timer_t tick;
-	struct cn_pool *pool;         /* owned */
-	struct cn_codec *codec;       /* owned */
+	struct cn_pool *pool;           /* owned */
+	struct cn_codec *codec;         /* owned */
+	struct cn_dedup_scratch *dedup; /* owned; NULL: there is no store */
+	struct cn_task woken;  /* the store has what some link waits for */
+	_Atomic bool is_woken; /* that is posted already */
 	struct cn_counters *counters; /* owned */
 	struct cn_carrier_shared carriers;
 	struct cn_plan *plan; /* counted */
@@ -94,6 +100,8 @@ struct cn_worker {
  */
 int cn_worker_create(struct cn_worker_shared *shared, uint32_t index,
     uint64_t memory_bytes, struct cn_worker **ret) CN_MUSTCHECK;
+/* What it needs of the store is made, its thread runs.  Returns CN_OK,
+ * CN_ENOMEM or what the system said. */
 int cn_worker_start(struct cn_worker *worker) CN_MUSTCHECK;
 /* Wait for its end; cn_worker_stop() was called before. */
 void cn_worker_join(struct cn_worker *worker);
@@ -111,6 +119,10 @@ int cn_worker_drain(struct cn_worker *worker) CN_MUSTCHECK;
 int cn_worker_stop(struct cn_worker *worker) CN_MUSTCHECK;
 /* Any thread: make the links that are missing, in their workers. */
 void cn_worker_make_links(struct cn_worker_shared *shared);
+
+/* Any thread: the store has news for links of this worker (of type void *
+ * for codec/dedup.h). */
+void cn_worker_wake(void *worker);
 
 /* Any thread: links to an earlier process of that peer are looked at. */
 void cn_worker_sweep(

@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/bio.h>
+#include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdarg.h>
@@ -22,6 +25,7 @@
 #include "base/rand.h"
 
 #define SERIAL_BYTES 16
+#define SEED_BYTES 32u /* of Ed25519 */
 
 struct cn_key {
 	EVP_PKEY *pkey; /* owned */
@@ -163,6 +167,58 @@ X509 *
 cn_key_cert(const struct cn_key *key)
 {
 	return key->cert;
+}
+
+/* HKDF of the seed into out; the library wants what it only reads as its. */
+static bool
+expand(uint8_t *seed, size_t seed_len, const char *label,
+    uint8_t out[CN_KEY_SECRET_BYTES])
+{
+	char digest[] = "SHA256";
+	char info[CN_KEY_LABEL_MAX];
+	size_t info_len = strlen(label);
+	OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string(
+		    OSSL_KDF_PARAM_DIGEST, digest, 0),
+		OSSL_PARAM_construct_octet_string(
+		    OSSL_KDF_PARAM_KEY, seed, seed_len),
+		OSSL_PARAM_construct_octet_string(
+		    OSSL_KDF_PARAM_INFO, info, info_len),
+		OSSL_PARAM_construct_end(),
+	};
+	EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+	EVP_KDF_CTX *ctx = kdf == NULL ? NULL : EVP_KDF_CTX_new(kdf);
+	bool ok;
+
+	memcpy(info, label, info_len);
+	ok = ctx != NULL &&
+	    EVP_KDF_derive(ctx, out, CN_KEY_SECRET_BYTES, params) == 1;
+	EVP_KDF_CTX_free(ctx);
+	EVP_KDF_free(kdf);
+	return ok;
+}
+
+int
+cn_key_derive(const struct cn_key *key, const char *label,
+    uint8_t out[CN_KEY_SECRET_BYTES])
+{
+	uint8_t secret[CN_KEY_SECRET_BYTES];
+	uint8_t seed[SEED_BYTES];
+	size_t len = sizeof(seed);
+	bool ok;
+
+	if (label[0] == '\0' || strlen(label) > CN_KEY_LABEL_MAX) {
+		return CN_EINVAL;
+	}
+	ok = EVP_PKEY_get_raw_private_key(key->pkey, seed, &len) == 1 &&
+	    len == sizeof(seed) && expand(seed, len, label, secret);
+	if (ok) {
+		memcpy(out, secret, sizeof(secret));
+	}
+	OPENSSL_cleanse(seed, sizeof(seed));
+	OPENSSL_cleanse(secret, sizeof(secret));
+	ERR_clear_error();
+	return ok ? CN_OK : CN_EKEY;
 }
 
 /* Whether systemd has put that file there for us. */

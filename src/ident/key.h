@@ -25,6 +25,9 @@ struct cn_key; /* opaque */
 
 /* Most bytes that a key file may hold. */
 #define CN_KEY_FILE_MAX 16384u
+/* A derived secret, and the longest label of one. */
+#define CN_KEY_SECRET_BYTES 32u
+#define CN_KEY_LABEL_MAX 64u
 
 /*
  * In all of these `why' (may be NULL, CN_IDENT_WHY_MAX fits all) receives on
@@ -67,5 +70,18 @@ const uint8_t *cn_key_identity(const struct cn_key *key);
 /* For a TLS context, which takes references of its own. */
 EVP_PKEY *cn_key_pkey(const struct cn_key *key);
 X509 *cn_key_cert(const struct cn_key *key);
+
+/*
+ * A secret for another use: HKDF-SHA256 (RFC 5869, no salt) of the private
+ * seed, with the label as its info.  The same key and label give the same
+ * secret; from a secret neither the key nor another label's secret can be
+ * found.
+ *
+ * @label  1..CN_KEY_LABEL_MAX bytes
+ *
+ * Returns CN_OK, CN_EINVAL (the label), CN_EKEY (the library would not).
+ */
+int cn_key_derive(const struct cn_key *key, const char *label,
+    uint8_t out[CN_KEY_SECRET_BYTES]) CN_MUSTCHECK;
 
 #endif /* CN_IDENT_KEY_H */

@@ -6,7 +6,6 @@
 
 #include "base/alloc.h"
 #include "base/err.h"
-#include "codec/probe.h"
 
 /* Credit of one turn in deficit round robin, plain bytes. */
 #define BULK_QUANTUM 65536
@@ -17,6 +16,7 @@
 #define BULK_CODED_US 5000u
 /* A fragment that starts or goes on with less is not worth its head. */
 #define BULK_FRAGMENT_LEAST 512u
+#define BULK_BEGIN_LEAST (CN_BATCH_EXT_MAX + 1024u)
 /* Streams looked at in one search for one that is ready. */
 #define BULK_LOOKS 64u
 
@@ -38,14 +38,18 @@ batch_target(const struct cn_slot *slot, const struct cn_stream *s)
 
 /*
  * Until when the stream's bytes are collected: 0 when they go now.  They wait
- * only when more is to come: the socket was not empty, or it has been moving
- * much lately without being a dialogue.
+ * for the store when it reads what they may refer to, and else only when more
+ * is to come: the socket was not empty, or it has been moving much lately
+ * without being a dialogue.
  */
 static uint64_t
 held_until(const struct cn_slot *slot, const struct cn_stream *s)
 {
 	uint64_t sendable = cn_stream_sendable(s);
 
+	if (s->store_us != 0 && s->store_wakes == s->link->wakes) {
+		return s->store_us;
+	}
 	if (cn_ranges_count(&s->resend) > 0 || s->is_finished ||
 	    s->profile.coalesce_us == 0 || sendable >= batch_target(slot, s) ||
 	    (s->is_drained && !s->is_bulk) || s->tx.end > s->credit ||
@@ -116,109 +120,6 @@ has_buffers(struct cn_slot *slot)
 	return slot->plain != NULL && slot->coded != NULL;
 }
 
-/*
- * Try to code the batch whose plain bytes stand in slot->plain.  On success
- * its bytes are in slot->coded and the history, if kept, has grown by it.
- */
-static bool
-code_batch(struct cn_link *link, struct cn_slot *slot, struct cn_stream *s,
-    struct cn_batch_head *head, int level)
-{
-	struct cn_codec *codec = link->config.codec;
-	bool is_last =
-	    s->is_finished && head->offset + head->plain_len == s->tx.end;
-	size_t len = head->plain_len, cap = len - len / 32, coded_len;
-	const uint8_t *plain = slot->plain, *prefix = NULL;
-	size_t prefix_len = 0;
-	uint8_t *room = NULL;
-	uint64_t t0;
-	int r;
-
-	if (s->tx_hist.len > 0 && s->tx_hist.end != head->offset) {
-		cn_history_drop(&s->tx_hist);
-	}
-	if (cap == 0) {
-		return false;
-	}
-	if (slot->peer_prefix_max > 0 && (s->tx_hist.len > 0 || !is_last)) {
-		room = cn_history_room(&s->tx_hist, len);
-	}
-	if (room != NULL) {
-		memcpy(room, plain, len);
-		plain = room;
-		prefix_len = cn_codec_prefix_len(
-		    level, len, CN_MIN(s->tx_hist.len, slot->peer_prefix_max));
-		prefix = room - prefix_len;
-	}
-	t0 = cn_codec_clock_ns(codec);
-	r = cn_codec_batch_encode(codec, level, prefix, prefix_len, plain, len,
-	    slot->coded, cap, &coded_len);
-	if (r != CN_OK) {
-		coded_len = len;
-	}
-	cn_policy_learn(&slot->policy, level, len, coded_len,
-	    cn_codec_clock_ns(codec) - t0);
-	if (r != CN_OK) {
-		return false;
-	}
-	head->coding = CN_CODING_ZSTD;
-	head->coded_len = (uint32_t)coded_len;
-	head->prefix_len = (uint32_t)prefix_len;
-	if (room != NULL && !is_last) {
-		head->flags |= CN_BATCH_KEEP;
-		cn_history_keep(&s->tx_hist, len, head->offset + len);
-	}
-	slot->batch.bytes = slot->coded;
-	slot->batch.len = coded_len;
-	return true;
-}
-
-/*
- * As it is.  A raw batch between coded ones keeps the history alive; the
- * second in a row ends it.
- */
-static void
-raw_batch(struct cn_slot *slot, struct cn_stream *s, struct cn_batch_head *head,
-    bool is_again)
-{
-	uint8_t *room = NULL;
-
-	if (!is_again && !s->was_raw && s->tx_hist.len > 0 &&
-	    s->tx_hist.end == head->offset) {
-		room = cn_history_room(&s->tx_hist, head->plain_len);
-	}
-	if (room != NULL) {
-		memcpy(room, slot->plain, head->plain_len);
-		cn_history_keep(&s->tx_hist, head->plain_len,
-		    head->offset + head->plain_len);
-		head->flags |= CN_BATCH_KEEP;
-	} else {
-		cn_history_drop(&s->tx_hist);
-	}
-	head->coding = CN_CODING_RAW;
-	head->coded_len = head->plain_len;
-	slot->batch.bytes = slot->plain;
-	slot->batch.len = head->plain_len;
-}
-
-static void
-account(
-    struct cn_link *link, struct cn_stream *s, const struct cn_batch_head *head)
-{
-	double ratio = (double)head->plain_len / head->coded_len;
-
-	s->ratio += (ratio - s->ratio) / 4;
-	if (head->coding == CN_CODING_RAW) {
-		s->sent.raw += head->plain_len;
-		link->stats.sent.raw += head->plain_len;
-	} else {
-		s->sent.literal += head->plain_len;
-		link->stats.sent.literal += head->plain_len;
-		s->sent.coded += head->coded_len;
-		link->stats.sent.coded += head->coded_len;
-	}
-}
-
 /* Bytes of the history's age are counted from its last use. */
 static void
 touch_history(struct cn_link *link, struct cn_stream *s, uint64_t now)
@@ -230,61 +131,70 @@ touch_history(struct cn_link *link, struct cn_stream *s, uint64_t now)
 	}
 }
 
-/* Make the next batch of a stream: from its holes first, then go on. */
+/* What the stream's next batch is of: its first hole, or what comes next. */
 static bool
-start_batch(struct cn_link *link, struct cn_slot *slot, uint64_t now)
+choose_range(const struct cn_slot *slot, const struct cn_stream *s,
+    struct cn_batch_head *head)
 {
-	struct cn_stream *s = pick(slot, now);
-	struct cn_batch_head head = { 0 };
-	bool is_again;
-	int level = 0;
+	bool is_again = cn_ranges_count(&s->resend) > 0;
 
-	if (s == NULL || !has_buffers(slot) ||
-	    !cn_sent_has_room(&slot->sent, 1) ||
-	    cn_sent_begin(&slot->sent, 1) != CN_OK) {
-		return false;
-	}
-	is_again = cn_ranges_count(&s->resend) > 0;
-	head.stream = s->id;
-	head.offset = s->next;
-	head.plain_len = (uint32_t)CN_MIN(
+	head->stream = s->id;
+	head->offset = s->next;
+	head->plain_len = (uint32_t)CN_MIN(
 	    (uint64_t)batch_target(slot, s), cn_stream_sendable(s));
 	if (is_again) {
 		struct cn_range hole = cn_ranges_at(&s->resend, 0);
 
-		head.offset = hole.from;
-		head.plain_len = (uint32_t)CN_MIN(
+		head->offset = hole.from;
+		head->plain_len = (uint32_t)CN_MIN(
 		    hole.to - hole.from, (uint64_t)BULK_CODED_UNKNOWN);
 	}
-	cn_ring_copy(&s->tx, head.offset, slot->plain, head.plain_len);
-	if (!is_again && !link->is_coding_off &&
-	    cn_probe_bytes(slot->plain, head.plain_len, head.offset == 0) ==
-		CN_PROBE_COMPRESSIBLE) {
-		level = cn_policy_level(&slot->policy, s->profile.level_min,
-		    s->profile.level_max, cn_slot_rate(slot), slot->is_busy,
-		    now);
-	}
-	if (level == 0 || !code_batch(link, slot, s, &head, level)) {
-		raw_batch(slot, s, &head, is_again);
-	}
-	s->was_raw = head.coding == CN_CODING_RAW;
-	touch_history(link, s, now);
-	head.hash = cn_block_batch_hash(&head, slot->plain, head.plain_len);
-	account(link, s, &head);
-	cn_stream_sent(s, head.offset, head.plain_len);
+	return is_again;
+}
+
+/* The batch is made: the stream has moved on by it. */
+static void
+move_on(struct cn_stream *s, const struct cn_batch_head *head, bool is_again,
+    uint64_t now)
+{
+	cn_stream_sent(s, head->offset, head->plain_len);
 	if (is_again) {
 		/* Taking from the front of a range never needs memory. */
 		int r = cn_ranges_remove(
-		    &s->resend, head.offset, head.offset + head.plain_len);
+		    &s->resend, head->offset, head->offset + head->plain_len);
 
 		assert(r == CN_OK);
 		(void)r;
 	} else {
-		s->next += head.plain_len;
+		s->next += head->plain_len;
 		s->pending_us = cn_stream_sendable(s) > 0 ? now : 0;
 		cn_stream_wake(s);
 	}
-	s->deficit -= head.plain_len;
+	s->deficit -= head->plain_len;
+}
+
+/* Make the next batch of a stream: from its holes first, then go on. */
+static int
+make_batch(struct cn_link *link, struct cn_slot *slot, struct cn_stream *s,
+    uint64_t now)
+{
+	size_t stores = cn_sent_has_room(&slot->sent, 1 + CN_REFS_STORES_MAX)
+	    ? CN_REFS_STORES_MAX
+	    : 0;
+	struct cn_batch_head head = { 0 };
+	bool is_again = choose_range(slot, s, &head);
+	int r;
+
+	if (cn_sent_begin(&slot->sent, 1 + stores) != CN_OK) {
+		return CN_ENOMEM;
+	}
+	cn_ring_copy(&s->tx, head.offset, slot->plain, head.plain_len);
+	r = cn_encode_batch(link, slot, s, &head, is_again, stores, now);
+	if (r != CN_OK) {
+		return r;
+	}
+	touch_history(link, s, now);
+	move_on(s, &head, is_again, now);
 	cn_sent_add(
 	    &slot->sent, CN_FRAME_DATA, s->id, head.offset, head.plain_len);
 	cn_sent_end(&slot->sent, CN_SENT_NO_LANE, 0);
@@ -294,7 +204,32 @@ start_batch(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 	slot->batch.stream = s;
 	slot->batch.is_active = true;
 	cn_stream_schedule(s, now);
-	return true;
+	return CN_OK;
+}
+
+/* The next batch of whoever can send one now. */
+static bool
+start_batch(struct cn_link *link, struct cn_slot *slot, uint64_t now)
+{
+	if (!has_buffers(slot)) {
+		return false;
+	}
+	for (unsigned looks = 0; looks < BULK_LOOKS; looks++) {
+		struct cn_stream *s = pick(slot, now);
+		int r;
+
+		if (s == NULL || !cn_sent_has_room(&slot->sent, 1)) {
+			return false;
+		}
+		r = make_batch(link, slot, s, now);
+		if (r != CN_EAGAIN) {
+			return r == CN_OK;
+		}
+		/* Its copies are being read; the others need not wait. */
+		cn_list_remove(&s->bulk_item);
+		cn_list_append(&slot->bulk, &s->bulk_item);
+	}
+	return false;
 }
 
 size_t
@@ -304,14 +239,17 @@ cn_bulk_fragment(struct cn_link *link, struct cn_slot *slot, uint8_t *out,
 	size_t head, body, left;
 
 	cap = CN_MIN(cap, CN_FRAGMENT_MAX);
-	if (cap < BULK_FRAGMENT_LEAST ||
+	/* The head of a batch is written as soon as it is made. */
+	if (cap < (slot->batch.is_active ? BULK_FRAGMENT_LEAST
+					 : BULK_BEGIN_LEAST) ||
 	    (!slot->batch.is_active && !start_batch(link, slot, now))) {
 		return 0;
 	}
 	left = slot->batch.len - slot->batch.sent;
 	if (slot->batch.sent == 0 && !slot->batch.is_begun) {
-		body = CN_MIN(
-		    left, cap - CN_FRAGMENT_HEAD_MAX - CN_BATCH_HEAD_MAX);
+		head = CN_FRAGMENT_HEAD_MAX + CN_BATCH_HEAD_MAX +
+		    slot->batch.head.ext_len;
+		body = CN_MIN(left, cap - head);
 		head =
 		    cn_fragment_batch_head(out, cap, &slot->batch.head, body);
 		slot->batch.is_begun = true;

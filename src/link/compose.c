@@ -62,12 +62,10 @@ put_once(struct block *b, const struct cn_frame *frame)
 	return true;
 }
 
-bool
-cn_compose_reply(struct cn_slot *slot, enum cn_frame_type type, uint64_t stream,
-    uint64_t value, size_t len)
+/* A place for one more reply; NULL: there is none. */
+static struct cn_reply *
+new_reply(struct cn_slot *slot)
 {
-	struct cn_reply *reply;
-
 	if (slot->reply_count == slot->reply_cap) {
 		size_t cap = slot->reply_cap == 0 ? 16 : slot->reply_cap * 2;
 		struct cn_reply *replies;
@@ -76,7 +74,7 @@ cn_compose_reply(struct cn_slot *slot, enum cn_frame_type type, uint64_t stream,
 		    ? NULL
 		    : cn_alloc(cap * sizeof(*replies));
 		if (replies == NULL) {
-			return false;
+			return NULL;
 		}
 		for (size_t i = 0; i < slot->reply_count; i++) {
 			replies[i] = slot->replies[(slot->reply_first + i) &
@@ -87,13 +85,87 @@ cn_compose_reply(struct cn_slot *slot, enum cn_frame_type type, uint64_t stream,
 		slot->reply_cap = cap;
 		slot->reply_first = 0;
 	}
-	reply = &slot->replies[(slot->reply_first + slot->reply_count) &
+	return &slot->replies[(slot->reply_first + slot->reply_count++) &
 	    (slot->reply_cap - 1)];
-	slot->reply_count++;
+}
+
+bool
+cn_compose_reply(struct cn_slot *slot, enum cn_frame_type type, uint64_t stream,
+    uint64_t value, size_t len)
+{
+	struct cn_reply *reply = new_reply(slot);
+
+	if (reply == NULL) {
+		return false;
+	}
 	reply->type = (uint8_t)type;
+	reply->flags = 0;
 	reply->stream = stream;
 	reply->value = value;
 	reply->len = (uint32_t)len;
+	return true;
+}
+
+bool
+cn_compose_log_reply(struct cn_slot *slot, enum cn_frame_type type,
+    uint64_t flags, uint64_t epoch, uint64_t at, uint32_t len)
+{
+	struct cn_reply *reply = new_reply(slot);
+
+	if (reply == NULL) {
+		return false;
+	}
+	reply->type = (uint8_t)type;
+	reply->flags = (uint8_t)flags;
+	reply->stream = at;
+	reply->value = epoch;
+	reply->len = len;
+	return true;
+}
+
+/* The frame of a reply; false: there is nothing to tell any more. */
+static bool
+reply_frame(
+    const struct block *b, const struct cn_reply *reply, struct cn_frame *ret)
+{
+	ret->type = (enum cn_frame_type)reply->type;
+	if (ret->type == CN_FRAME_DONE) {
+		ret->u.done.stream = reply->stream;
+	} else if (ret->type == CN_FRAME_RESET) {
+		ret->u.reset.stream = reply->stream;
+		ret->u.reset.reason = reply->value;
+	} else if (ret->type == CN_FRAME_NACK) {
+		ret->u.nack.block = reply->stream;
+		ret->u.nack.reason = reply->value;
+	} else if (ret->type == CN_FRAME_MISS) {
+		ret->u.miss.stream = reply->stream;
+		ret->u.miss.offset = reply->value;
+		ret->u.miss.len = reply->len;
+	} else if (ret->type == CN_FRAME_LANE_CLOSE) {
+		ret->u.lane_close.lane = reply->stream;
+		ret->u.lane_close.generation = reply->value;
+	} else {
+		return cn_reconcile_frame(b->link, reply, ret);
+	}
+	return true;
+}
+
+/* Append it and remember how it is made again; false: no room. */
+static bool
+put_reply(struct block *b, const struct cn_reply *reply)
+{
+	struct cn_frame frame = { 0 };
+
+	if (!reply_frame(b, reply, &frame)) {
+		return true;
+	}
+	if (b->is_full || b->entries == BLOCK_FRAMES ||
+	    cn_frame_size(&frame) > cn_writer_room(&b->w)) {
+		return false;
+	}
+	cn_frame_encode(&b->w, &frame);
+	cn_sent_add_reply(&b->slot->sent, reply);
+	b->entries++;
 	return true;
 }
 
@@ -102,29 +174,11 @@ put_replies(struct block *b)
 {
 	struct cn_slot *slot = b->slot;
 
+	if (slot->has_dedup) {
+		cn_reconcile_evicted(b->link, slot);
+	}
 	while (slot->reply_count > 0) {
-		struct cn_reply *reply = &slot->replies[slot->reply_first];
-		struct cn_frame frame = { .type =
-					      (enum cn_frame_type)reply->type };
-
-		if (frame.type == CN_FRAME_DONE) {
-			frame.u.done.stream = reply->stream;
-		} else if (frame.type == CN_FRAME_RESET) {
-			frame.u.reset.stream = reply->stream;
-			frame.u.reset.reason = reply->value;
-		} else if (frame.type == CN_FRAME_NACK) {
-			frame.u.nack.block = reply->stream;
-			frame.u.nack.reason = reply->value;
-		} else if (frame.type == CN_FRAME_MISS) {
-			frame.u.miss.stream = reply->stream;
-			frame.u.miss.offset = reply->value;
-			frame.u.miss.len = reply->len;
-		} else {
-			assert(frame.type == CN_FRAME_LANE_CLOSE);
-			frame.u.lane_close.lane = reply->stream;
-			frame.u.lane_close.generation = reply->value;
-		}
-		if (!put(b, &frame, reply->stream, reply->value, reply->len)) {
+		if (!put_reply(b, &slot->replies[slot->reply_first])) {
 			return;
 		}
 		slot->reply_first =
@@ -366,6 +420,7 @@ put_open(struct block *b, struct cn_stream *s)
 	open->stream = s->id;
 	open->credit = s->granted;
 	open->scope = s->scope;
+	open->flags = s->is_unstored ? CN_OPEN_NO_STORE : 0;
 	open->service = s->service;
 	open->service_len = strlen(s->service);
 	open->options = options;
@@ -449,7 +504,9 @@ put_lane_stream(
 	enum verdict mine = VERDICT_RAW;
 	size_t len = 0;
 
+	/* Behind OPEN bulk goes as such, so that it meets the store. */
 	if (cn_stream_sendable(s) > 0 &&
+	    cn_stream_sendable(s) < CN_LINK_BULK_BYTES &&
 	    cn_ring_view(&s->tx, s->next, &span, 1) == 1) {
 		len = span.len;
 	}

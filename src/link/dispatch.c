@@ -136,6 +136,7 @@ take_open(struct cn_link *link, struct cn_slot *slot,
 	}
 	s->slot = number;
 	s->scope = open->scope;
+	s->is_unstored = (open->flags & CN_OPEN_NO_STORE) != 0;
 	s->credit = CN_MAX(s->credit, open->credit);
 	s->is_confirmed = true;
 	link->stats.streams_accepted++;
@@ -191,6 +192,18 @@ cn_dispatch_count(
 		of_stream->raw += len;
 		of_link->raw += len;
 	}
+}
+
+void
+cn_dispatch_count_batch(
+    struct cn_stream *s, const struct cn_batch_head *head, size_t literals)
+{
+	size_t copied = head->plain_len - literals;
+
+	cn_dispatch_count(
+	    s, head->coding == CN_CODING_ZSTD, literals, head->coded_len);
+	s->received_bytes.copied += copied;
+	s->link->stats.received.copied += copied;
 }
 
 /* The history follows the contiguous bytes of DATA too, or ends. */
@@ -480,7 +493,7 @@ take_frame(struct cn_link *link, struct cn_slot *slot, const struct cn_frame *f,
 {
 	switch (f->type) {
 	case CN_FRAME_BLOCK_ACK:
-		return cn_sent_settle(slot, &f->u.block_ack);
+		return cn_sent_settle(link, slot, &f->u.block_ack);
 	case CN_FRAME_CREDIT:
 	case CN_FRAME_ACK:
 		return take_stream_frame(link, f, now);
@@ -517,6 +530,10 @@ take_frame(struct cn_link *link, struct cn_slot *slot, const struct cn_frame *f,
 	case CN_FRAME_RESUME:
 	case CN_FRAME_RESUME_END:
 	case CN_FRAME_DRAIN:
+	case CN_FRAME_HAVE:
+	case CN_FRAME_WANT:
+	case CN_FRAME_EXTENTS:
+	case CN_FRAME_LACK:
 		break;
 	}
 	taken->is_eliciting = true;
@@ -550,6 +567,11 @@ take_frame(struct cn_link *link, struct cn_slot *slot, const struct cn_frame *f,
 	case CN_FRAME_DRAIN:
 		link->is_peer_draining = true;
 		return CN_OK;
+	case CN_FRAME_HAVE:
+	case CN_FRAME_WANT:
+	case CN_FRAME_EXTENTS:
+	case CN_FRAME_LACK:
+		return cn_reconcile_take(link, slot, f);
 	case CN_FRAME_DATA:
 	case CN_FRAME_FIN:
 	case CN_FRAME_CREDIT:

@@ -17,7 +17,7 @@ cn_history_init(struct cn_history *history, struct cn_pool *pool, size_t max)
 {
 	memset(history, 0, sizeof(*history));
 	history->pool = pool;
-	history->max = max;
+	history->max = (uint32_t)max;
 }
 
 void
@@ -44,14 +44,15 @@ slide(struct cn_history *history, uint8_t *into)
 uint8_t *
 cn_history_room(struct cn_history *history, size_t len)
 {
-	size_t cap = history->cap == 0 ? CN_HISTORY_FIRST : history->cap * 2;
+	size_t cap =
+	    history->cap == 0 ? CN_HISTORY_FIRST : (size_t)history->cap * 2;
 	uint8_t *buf;
 
 	if (history->used + len <= history->cap) {
 		return history->buf + history->used;
 	}
-	cap = CN_MIN(cap, history->max + CN_HISTORY_SLACK);
-	cap = CN_MAX(cap, history->len + len);
+	cap = CN_MIN(cap, (size_t)history->max + CN_HISTORY_SLACK);
+	cap = CN_MAX(cap, (size_t)history->len + len);
 	if (cap <= history->cap) {
 		slide(history, history->buf);
 		return history->buf + history->used;
@@ -76,7 +77,7 @@ cn_history_room(struct cn_history *history, size_t len)
 		cn_free(history->buf);
 	}
 	history->buf = buf;
-	history->cap = cap;
+	history->cap = (uint32_t)cap;
 	return buf + history->used;
 }
 
@@ -84,8 +85,9 @@ void
 cn_history_keep(struct cn_history *history, size_t len, uint64_t end)
 {
 	assert(history->used + len <= history->cap);
-	history->used += len;
-	history->len = CN_MIN(history->len + len, history->max);
+	history->used += (uint32_t)len;
+	history->len =
+	    (uint32_t)CN_MIN((size_t)history->len + len, (size_t)history->max);
 	history->end = end;
 }
 

@@ -25,11 +25,11 @@ struct cn_pool;
 struct cn_history {
 	struct cn_pool *pool; /* borrowed */
 	uint8_t *buf;         /* owned */
-	size_t cap;
-	size_t len;   /* bytes kept, at the end of the used part */
-	size_t used;  /* of buf */
-	size_t max;   /* most bytes to keep */
-	uint64_t end; /* offset one past the last byte */
+	uint32_t cap;
+	uint32_t len;  /* bytes kept, at the end of the used part */
+	uint32_t used; /* of buf */
+	uint32_t max;  /* most bytes to keep */
+	uint64_t end;  /* offset one past the last byte */
 };
 
 void cn_history_init(

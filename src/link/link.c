@@ -13,8 +13,6 @@
 #define PULL_LEAST 1024u
 /* A path that needs so long for a fragment is slow. */
 #define PULL_SLOW_US 5000u
-/* Fewer pulls than these in an interval tell nothing of the carrier. */
-#define DRAIN_PULLS_LEAST 4u
 
 /* ---- life ---- */
 
@@ -50,10 +48,13 @@ slot_clear(struct cn_link *link, struct cn_slot *slot)
 	slot->plain = NULL;
 	cn_free(slot->coded);
 	slot->coded = NULL;
+	cn_decode_drop_parked(link, cn_slot_number(link, slot));
 	cn_pool_put(link->config.pool, slot->in.page);
-	cn_free(slot->in.coded);
-	cn_free(slot->in.small);
 	memset(&slot->in, 0, sizeof(slot->in));
+	cn_free(slot->taking.coded);
+	cn_free(slot->taking.small);
+	cn_free(slot->taking.ext);
+	memset(&slot->taking, 0, sizeof(slot->taking));
 	slot->is_up = false;
 	slot->is_ping_due = slot->is_pong_due = slot->is_drain_due = false;
 	slot->is_block_ack_due = false;
@@ -87,6 +88,7 @@ cn_link_create(
 	cn_ranges_init(&link->seen, CN_LINK_SEEN_MAX);
 	cn_list_init(&link->events);
 	cn_list_init(&link->starved);
+	cn_list_init(&link->parked);
 	cn_list_init(&link->order);
 	cn_list_init(&link->send_hist);
 	cn_list_init(&link->recv_hist);
@@ -106,6 +108,9 @@ cn_link_limits(const struct cn_link_config *config, struct cn_hello *hello)
 	hello->lane_window_log = CN_LANE_WINDOW_LOG_MAX;
 	hello->prefix_max = CN_LINK_PREFIX_MAX;
 	hello->streams_max = config->streams_max;
+	if (config->dedup != NULL) {
+		hello->features |= CN_FEATURE_DEDUP;
+	}
 }
 
 void
@@ -195,6 +200,9 @@ cn_link_attach(struct cn_link *link, uint32_t number, uint64_t generation,
 	    ? 0
 	    : peer->lanes;
 	slot->peer_prefix_max = CN_MIN(peer->prefix_max, CN_BATCH_PREFIX_MAX);
+	slot->has_dedup = link->config.dedup != NULL &&
+	    (peer->features & CN_FEATURE_DEDUP) != 0;
+	slot->wants = 0;
 	slot->lazy_us = slot->block_ack_us = UINT64_MAX;
 	slot->bulk_hold_us = UINT64_MAX;
 	slot->hold_us = slot->pause_us = slot->lanes_pause_us = 0;
@@ -220,6 +228,9 @@ cn_link_attach(struct cn_link *link, uint32_t number, uint64_t generation,
 	adopt_streams(link, number, true, now);
 	adopt_streams(link, number, false, now);
 	cn_list_append(&slot->urgent, &slot->marker);
+	if (slot->has_dedup) {
+		cn_reconcile_start(link, slot, peer->boot_id, now);
+	}
 	return CN_OK;
 }
 
@@ -305,18 +316,31 @@ measure_drain(struct cn_slot *slot, size_t pulled, uint64_t now)
 	if (passed >= CN_LINK_DRAIN_US) {
 		uint64_t bps = slot->drain.bytes * 1000000 / passed;
 
-		if (slot->drain.pulls < DRAIN_PULLS_LEAST ||
+		if (slot->drain.pulls < CN_LINK_DRAIN_PULLS ||
 		    slot->drain.busy * 10 < slot->drain.pulls * 9) {
 			bps = 0;
-		} else if (slot->drain.bps != 0) {
+		} else if (slot->drain.bps != 0 && bps > slot->drain.bps) {
 			bps = (slot->drain.bps + bps) / 2;
+		} else if (slot->drain.bps != 0) {
+			/* Buffers that filled made the first ones too high. */
+			bps = (slot->drain.bps + 3 * bps) / 4;
 		}
 		slot->drain.bps = bps;
 		slot->drain.bytes = 0;
 		slot->drain.pulls = slot->drain.busy = 0;
 		slot->drain.since_us = now;
 	}
-	if (pulled > 0) {
+	if (slot->is_busy) {
+		slot->drain.busy_us = now;
+	}
+	if (pulled > 0 && !slot->is_busy && slot->drain.busy == 0) {
+		/* It begins with the first pull that waits. */
+		slot->drain.since_us = now;
+		slot->drain.bytes = slot->drain.pulls = 0;
+		if (now - slot->drain.busy_us >= CN_LINK_DRAIN_US) {
+			slot->drain.bps = 0;
+		}
+	} else if (pulled > 0) {
 		slot->drain.bytes += pulled;
 		slot->drain.pulls++;
 		slot->drain.busy += slot->is_busy;
@@ -348,6 +372,11 @@ cn_link_pull(struct cn_link *link, uint32_t number, uint8_t *out, size_t cap,
 		}
 		if (n == 0 && is_bulk) {
 			n = cn_bulk_fragment(link, slot, at, room, now);
+			if (n == 0 && slot->was_lane) {
+				/* It waits for the store or for room. */
+				slot->was_lane = false;
+				continue;
+			}
 			slot->was_lane = false;
 		}
 		if (n == 0) {
@@ -470,6 +499,12 @@ cn_link_deadline(const struct cn_link *link)
 	}
 	if (link->down_us != 0) {
 		at = CN_MIN(at, link->down_us + link->config.resume_window_us);
+	}
+	if (!cn_list_is_empty(&link->parked)) {
+		const struct cn_parked *parked = CN_LIST_ENTRY(
+		    cn_list_first(&link->parked), struct cn_parked, item);
+
+		at = CN_MIN(at, parked->since_us + CN_LINK_STORE_TAKE_US);
 	}
 	return CN_MIN(at, link->starved_us);
 }
@@ -602,9 +637,20 @@ cn_link_tick(struct cn_link *link, uint64_t now)
 		}
 	}
 	tick_histories(link, now);
+	if (!cn_list_is_empty(&link->parked)) {
+		cn_decode_parked(link, now);
+	}
 	if (now >= link->starved_us) {
 		tick_starved(link, now);
 	}
+}
+
+void
+cn_link_woken(struct cn_link *link, uint64_t now)
+{
+	link->now_us = now;
+	link->wakes++;
+	cn_decode_parked(link, now);
 }
 
 /* ---- events ---- */

@@ -36,6 +36,7 @@
 #include "wire/hello.h"
 
 struct cn_codec;
+struct cn_dedup;
 struct cn_pool;
 struct cn_link;   /* opaque */
 struct cn_stream; /* opaque */
@@ -57,6 +58,8 @@ struct cn_link_config {
 	uint64_t resume_window_us; /* no carrier for so long: link is lost */
 	struct cn_pool *pool;      /* borrowed; memory of the worker */
 	struct cn_codec *codec;    /* borrowed; coders of the worker */
+	struct cn_dedup
+	    *dedup; /* borrowed; NULL: nothing is kept or referred */
 };
 
 /* How a stream trades bytes against delay; from its service's profile. */
@@ -64,6 +67,7 @@ struct cn_link_profile {
 	uint32_t coalesce_us; /* longest that small data waits, busy carrier */
 	int level_min;        /* zstd levels that the policy may use; */
 	int level_max;        /* equal: fixed.  0 and 0: never code */
+	bool dedup;           /* refer to what the peer has, keep what is new */
 };
 
 /* What opens a stream here.  All borrowed during the call. */
@@ -71,6 +75,7 @@ struct cn_link_open {
 	const char *service; /* name of the offer at the peer, 1..63 bytes */
 	uint64_t scope;      /* key of the scope; same key, shared history */
 	const char *client;  /* text of the client's address, or NULL */
+	bool is_unstored;    /* neither side keeps anything of it */
 	struct cn_link_profile profile;
 };
 
@@ -184,7 +189,7 @@ size_t cn_link_pull(struct cn_link *link, uint32_t slot, uint8_t *out,
  *
  * @rate_bps  measured delivery, bytes a second; 0: unknown
  * @rtt_us    smoothed round trip; 0: unknown
- * @is_busy   the last write filled it: its queue is not empty
+ * @is_busy   its queue is not empty: what is pulled now will wait
  */
 void cn_link_path(struct cn_link *link, uint32_t slot, uint64_t rate_bps,
     uint64_t rtt_us, bool is_busy);
@@ -192,6 +197,9 @@ void cn_link_path(struct cn_link *link, uint32_t slot, uint64_t rate_bps,
 /* A last CLOSE block for a carrier that ends; returns its bytes. */
 size_t cn_link_farewell(
     uint8_t *out, size_t cap, enum cn_close code, const char *text);
+
+/* The wake of config.dedup was called: what waits for the store goes on. */
+void cn_link_woken(struct cn_link *link, uint64_t now);
 
 /* When cn_link_tick() is next needed; UINT64_MAX: not. */
 uint64_t cn_link_deadline(const struct cn_link *link);
@@ -282,6 +290,7 @@ struct cn_link_bytes {
 	uint64_t lan;     /* plain bytes of the applications */
 	uint64_t literal; /* of these: went through zstd */
 	uint64_t raw;     /* of these: went as they are */
+	uint64_t copied;  /* of these: went as references */
 	uint64_t coded;   /* wire bytes that carried the literal ones */
 	uint64_t framing; /* wire bytes of heads, frames and control */
 };
@@ -307,7 +316,9 @@ struct cn_link_stats {
 	uint64_t resets[CN_RESET_MAX]; /* streams that ended so */
 	uint64_t nacks_sent[CN_NACK_MAX], nacks_received[CN_NACK_MAX];
 	uint64_t misses_sent, misses_received;
-	uint64_t resumes; /* carriers attached after the first of a slot */
+	uint64_t lacks_sent, lacks_received; /* places that one side lacks */
+	uint64_t bad_refs; /* references that the peer may not make */
+	uint64_t resumes;  /* carriers attached after the first of a slot */
 	uint64_t blocks_sent, blocks_received;
 	uint64_t resent;    /* bytes sent more than once */
 	bool is_coding_off; /* three bad hashes in ten minutes */

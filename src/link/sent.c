@@ -86,23 +86,59 @@ cn_sent_begin(struct cn_sent *table, size_t entries)
 	}
 	if (r == CN_OK) {
 		block_at(table, table->next_block)->entries = 0;
+		block_at(table, table->next_block)->has_stores = false;
 	}
 	return r;
+}
+
+static void
+add(struct cn_sent *table, const struct cn_entry *entry)
+{
+	assert(table->next_entry - table->first_entry < table->entry_cap);
+	*entry_at(table, table->next_entry) = *entry;
+	table->next_entry++;
+	block_at(table, table->next_block)->entries++;
 }
 
 void
 cn_sent_add(struct cn_sent *table, enum cn_frame_type type, uint64_t stream,
     uint64_t offset, size_t len)
 {
-	struct cn_entry *entry = entry_at(table, table->next_entry);
+	struct cn_entry entry = {
+		.stream = stream,
+		.offset = offset,
+		.len = (uint32_t)len,
+		.type = (uint8_t)type,
+	};
 
-	assert(table->next_entry - table->first_entry < table->entry_cap);
-	entry->type = (uint8_t)type;
-	entry->stream = stream;
-	entry->offset = offset;
-	entry->len = (uint32_t)len;
-	table->next_entry++;
-	block_at(table, table->next_block)->entries++;
+	add(table, &entry);
+}
+
+void
+cn_sent_add_reply(struct cn_sent *table, const struct cn_reply *reply)
+{
+	struct cn_entry entry = {
+		.stream = reply->stream,
+		.offset = reply->value,
+		.len = reply->len,
+		.type = reply->type,
+		.flags = reply->flags,
+	};
+
+	add(table, &entry);
+}
+
+void
+cn_sent_add_store(struct cn_sent *table, uint64_t pos, size_t len)
+{
+	struct cn_entry entry = {
+		.offset = pos,
+		.len = (uint32_t)len,
+		.type = CN_ENTRY_STORE,
+	};
+
+	block_at(table, table->next_block)->has_stores = true;
+	add(table, &entry);
 }
 
 void
@@ -117,9 +153,39 @@ cn_sent_end(struct cn_sent *table, uint32_t lane, uint64_t lane_generation)
 	table->next_block++;
 }
 
+/*
+ * Nothing is refused any more: only the batches that wait for the store and
+ * the one being received stay left out.  Without memory to split a run it
+ * does so as a whole.
+ */
+static void
+withhold_unfinished(const struct cn_link *link, struct cn_slot *slot)
+{
+	uint64_t from = 0;
+	struct cn_list *it;
+
+	CN_LIST_EACH(&link->parked, it)
+	{
+		const struct cn_parked *parked =
+		    CN_LIST_ENTRY(it, struct cn_parked, item);
+
+		if (parked->slot == cn_slot_number(link, slot)) {
+			(void)!cn_ranges_remove(
+			    &slot->withheld, from, parked->in.number);
+			from = parked->in.number + 1;
+		}
+	}
+	if (slot->taking.is_active) {
+		(void)!cn_ranges_remove(&slot->withheld, from, slot->in.number);
+		from = slot->in.number + 1;
+	}
+	(void)!cn_ranges_remove(&slot->withheld, from, UINT64_MAX);
+}
+
 /* The peer has the NACKs that this block carried. */
 static void
-confirm_nacks(struct cn_slot *slot, const struct cn_sent_block *block)
+confirm_nacks(const struct cn_link *link, struct cn_slot *slot,
+    const struct cn_sent_block *block)
 {
 	struct cn_sent *table = &slot->sent;
 
@@ -139,18 +205,13 @@ confirm_nacks(struct cn_slot *slot, const struct cn_sent_block *block)
 		slot->is_block_ack_due = true;
 	}
 	if (cn_ranges_count(&slot->nacked) == 0) {
-		/* All but the batch being received; this splits no run. */
-		uint64_t keep = slot->in.is_active ? slot->in.number
-						   : slot->received_blocks;
-
-		(void)!cn_ranges_remove(&slot->withheld, 0, keep);
-		(void)!cn_ranges_remove(&slot->withheld, keep + 1, UINT64_MAX);
+		withhold_unfinished(link, slot);
 	}
 }
 
 /* Forget the blocks at the front that are settled. */
 static void
-forget_settled(struct cn_slot *slot)
+forget_settled(const struct cn_link *link, struct cn_slot *slot)
 {
 	struct cn_sent *table = &slot->sent;
 
@@ -162,25 +223,67 @@ forget_settled(struct cn_slot *slot)
 			break;
 		}
 		if (!block->is_lost && cn_ranges_count(&slot->nacked) > 0) {
-			confirm_nacks(slot, block);
+			confirm_nacks(link, slot, block);
 		}
 		table->first_entry += block->entries;
 		table->first_block++;
 	}
 }
 
+/* A walk over the table: a block and the first of its entries. */
+struct walk {
+	uint64_t block;
+	uint64_t entry;
+};
+
+/* The peer keeps what this block stored: it may be referred to. */
+static void
+hold_stores(const struct cn_link *link, const struct cn_sent *table,
+    const struct walk *walk)
+{
+	struct cn_pair *pair = cn_dedup_pair(link->config.dedup);
+	uint32_t entries = block_at(table, walk->block)->entries;
+
+	for (uint32_t i = 0; i < entries; i++) {
+		const struct cn_entry *entry = entry_at(table, walk->entry + i);
+
+		if (entry->type == CN_ENTRY_STORE) {
+			cn_pair_held(pair, cn_pair_epoch(pair), entry->offset,
+			    entry->len);
+		}
+	}
+}
+
+/* Blocks from the walk's on, below `to', are settled, or passed over. */
+static void
+walk_on(const struct cn_link *link, struct cn_sent *table, struct walk *walk,
+    uint64_t to, bool is_settled)
+{
+	for (; walk->block < to; walk->block++) {
+		struct cn_sent_block *block = block_at(table, walk->block);
+
+		if (is_settled && !block->is_settled) {
+			block->is_settled = true;
+			if (block->has_stores) {
+				hold_stores(link, table, walk);
+			}
+		}
+		walk->entry += block->entries;
+	}
+}
+
 int
-cn_sent_settle(struct cn_slot *slot, const struct cn_frame_block_ack *ack)
+cn_sent_settle(struct cn_link *link, struct cn_slot *slot,
+    const struct cn_frame_block_ack *ack)
 {
 	struct cn_sent *table = &slot->sent;
+	struct walk walk = { table->first_block, table->first_entry };
 	uint64_t at = ack->next;
 
 	if (ack->next > table->next_block) {
 		return CN_EPROTO;
 	}
-	for (uint64_t n = table->first_block; n < ack->next; n++) {
-		block_at(table, n)->is_settled = true;
-	}
+	walk_on(link, table, &walk, at, true);
 	for (uint64_t i = 0; i < ack->ranges; i++) {
 		if (ack->range[i].skip > table->next_block - at ||
 		    ack->range[i].run >
@@ -188,13 +291,11 @@ cn_sent_settle(struct cn_slot *slot, const struct cn_frame_block_ack *ack)
 			return CN_EPROTO;
 		}
 		at += ack->range[i].skip;
-		for (uint64_t n = CN_MAX(at, table->first_block);
-		     n < at + ack->range[i].run; n++) {
-			block_at(table, n)->is_settled = true;
-		}
+		walk_on(link, table, &walk, at, false);
 		at += ack->range[i].run;
+		walk_on(link, table, &walk, at, true);
 	}
-	forget_settled(slot);
+	forget_settled(link, slot);
 	return CN_OK;
 }
 
@@ -207,6 +308,9 @@ rebuild_entry(struct cn_link *link, struct cn_slot *slot,
 	struct cn_stream *s = cn_stream_find(link, entry->stream);
 	unsigned due = 0;
 
+	if (entry->type == CN_ENTRY_STORE) {
+		return CN_OK; /* dead: a later batch stores it elsewhere */
+	}
 	switch ((enum cn_frame_type)entry->type) {
 	case CN_FRAME_DONE:
 	case CN_FRAME_NACK:
@@ -216,6 +320,15 @@ rebuild_entry(struct cn_link *link, struct cn_slot *slot,
 			   entry->stream, entry->offset, entry->len)
 		    ? CN_OK
 		    : CN_ELIMIT;
+	case CN_FRAME_HAVE:
+	case CN_FRAME_WANT:
+	case CN_FRAME_EXTENTS:
+	case CN_FRAME_LACK:
+		/* Without room they are forgotten: it costs copies only. */
+		(void)cn_compose_log_reply(slot,
+		    (enum cn_frame_type)entry->type, entry->flags,
+		    entry->offset, entry->stream, entry->len);
+		return CN_OK;
 	case CN_FRAME_RESUME_END:
 		cn_list_remove(&slot->marker);
 		cn_list_append(&slot->urgent, &slot->marker);

@@ -9,8 +9,11 @@
  *   link.c      life, carriers, time, events, statistics
  *   stream.c    streams seen from the local socket; their ends
  *   compose.c   what goes out: control, lane blocks
- *   bulk.c      what goes out: batches
- *   receive.c   what comes in: fragments, lane blocks, batches
+ *   bulk.c      what goes out: whose batch is next, its fragments
+ *   encode.c    what goes out: one batch as copies, coded or raw
+ *   receive.c   what comes in: fragments, lane blocks
+ *   decode.c    what comes in: batches, also those that wait for the store
+ *   reconcile.c both: who holds what of the pair's logs
  *   dispatch.c  what comes in: frames
  *   deliver.c   what comes in: reassembly, FIN, credit
  *   sent.c      block -> frames, until BLOCK_ACK or NACK
@@ -30,6 +33,7 @@
 #include "base/pool.h"
 #include "base/ranges.h"
 #include "codec/codec.h"
+#include "codec/dedup.h"
 #include "codec/policy.h"
 #include "link/history.h"
 #include "link/link.h"
@@ -54,6 +58,13 @@
 /* Blocks and their entries that a carrier remembers until BLOCK_ACK. */
 #define CN_SENT_BLOCKS 4096u
 #define CN_SENT_ENTRIES 16384u
+/* References of the peer to what it may not name, in the life of a link,
+ * that are borne as damage. */
+#define CN_LINK_BAD_REFS_MAX 8u
+/* Batches that wait for the store at a time. */
+#define CN_LINK_PARKED_MAX 64u
+/* Questions of the peer about what we hold that a carrier answers. */
+#define CN_LINK_WANTS_MAX 65536u
 
 /* Times, microseconds. */
 #define CN_LINK_ACK_DELAY_US UINT64_C(20000)
@@ -66,7 +77,13 @@
 #define CN_LINK_BAD_HASH_US UINT64_C(600000000)
 #define CN_LINK_BAD_HASHES 3u
 #define CN_LINK_BULK_US UINT64_C(1000000)
+/* Longest that a batch waits for the disk: to be sent with copies, to be
+ * taken instead of asked for again. */
+#define CN_LINK_STORE_SEND_US UINT64_C(20000)
+#define CN_LINK_STORE_TAKE_US UINT64_C(2000000)
 #define CN_LINK_DRAIN_US UINT64_C(100000)
+/* Fewer pulls than these in that time tell nothing of the carrier. */
+#define CN_LINK_DRAIN_PULLS 4u
 #define CN_LINK_STARVED_US UINT64_C(10000)
 #define CN_LINK_LANES_PAUSE_US UINT64_C(1000000)
 
@@ -132,9 +149,12 @@ struct cn_stream {
 	bool is_confirmed; /* the peer knows it */
 	bool was_opened;   /* an OPEN went out, on whatever carrier */
 	bool is_waiting;   /* for the peer's RESUME */
+	bool is_unstored;  /* nothing of it is kept or referred to */
 
-	unsigned due;                /* enum cn_due */
-	unsigned told;               /* enum cn_told */
+	unsigned due;         /* enum cn_due */
+	unsigned told;        /* enum cn_told */
+	uint32_t store_wakes; /* the link's wakes when it began to wait */
+	uint32_t parked_look; /* the link's look at which one went on waiting */
 	struct cn_list due_item;     /* in the slot's urgent or lazy */
 	struct cn_list small_item;   /* in the lane's streams */
 	struct cn_list bulk_item;    /* in the slot's bulk */
@@ -166,6 +186,8 @@ struct cn_stream {
 	bool is_opaque;    /* small data looked random lately */
 	bool was_raw;      /* its last batch was */
 	bool is_roomless;  /* the owner found no room and waits to be told */
+	struct cn_match_state match; /* where the last batch's copies end */
+	uint64_t store_us; /* a batch waits for the store till then; 0: no */
 
 	/* Receiving.  ring.start = consumed, ring.end = received. */
 	struct cn_ring rx;
@@ -184,6 +206,7 @@ struct cn_stream {
 	bool is_fin_verified;
 	bool is_shut;    /* the owner shut the local socket down */
 	bool is_keeping; /* the sender asked to keep history */
+	uint8_t parked;  /* batches that wait for the store */
 
 	size_t walk; /* its place, for cn_link_next_stream() */
 	struct cn_link_bytes sent, received_bytes;
@@ -216,15 +239,19 @@ struct cn_entry {
 	uint64_t stream; /* or block number of a NACK, or lane */
 	uint64_t offset; /* or reason, or generation */
 	uint32_t len;
-	uint8_t type; /* enum cn_frame_type; DATA for batches too */
+	uint8_t type;  /* enum cn_frame_type; DATA for batches too */
+	uint8_t flags; /* of HAVE, WANT, EXTENTS and LACK */
 };
+/* No frame: a piece of our log that the block stored, at offset. */
+#define CN_ENTRY_STORE 0xffu
 
 struct cn_sent_block {
 	uint64_t lane_generation;
 	uint32_t lane;    /* CN_SENT_NO_LANE: not coded in one */
 	uint32_t entries; /* at the block's place in the entries' ring */
 	bool is_settled;
-	bool is_lost; /* settled by making its frames again */
+	bool is_lost;    /* settled by making its frames again */
+	bool has_stores; /* entries CN_ENTRY_STORE among its own */
 };
 #define CN_SENT_NO_LANE UINT32_MAX
 
@@ -236,12 +263,41 @@ struct cn_sent {
 	uint64_t first_entry, next_entry;
 };
 
-/* A stateless answer about an id that is not live. */
+/*
+ * A frame that no stream's state makes.
+ *
+ *   DONE, RESET           stream, value = reason
+ *   NACK                  stream = block, value = reason
+ *   MISS                  stream, value = offset, len
+ *   LANE_CLOSE            stream = lane, value = generation
+ *   HAVE, WANT            stream = index, value = epoch, len = level, flags
+ *   EXTENTS               stream = sequence, value = epoch, flags
+ *   LACK                  stream = pos, value = epoch, len, flags
+ */
 struct cn_reply {
 	uint64_t stream;
-	uint8_t type; /* DONE, RESET, NACK, MISS or LANE_CLOSE */
 	uint64_t value;
 	uint32_t len;
+	uint8_t type; /* enum cn_frame_type */
+	uint8_t flags;
+};
+
+/* A batch that came, whole or in the making. */
+struct cn_batch_in {
+	struct cn_batch_head head; /* its ext is ours, or NULL */
+	struct cn_page *page; /* owned: where plain bytes go; NULL: small */
+	uint8_t *coded;       /* its bytes, if they are not plain ones */
+	uint64_t number;      /* of the block */
+	bool has_copies;
+};
+
+/* One that waits for the store. */
+struct cn_parked {
+	struct cn_list item; /* in the link's parked, in order of arrival */
+	struct cn_batch_in in;
+	struct cn_page *coded; /* owned: where in.coded points; or NULL */
+	uint32_t slot;
+	uint64_t since_us;
 };
 
 /* One carrier slot of a link. */
@@ -252,6 +308,8 @@ struct cn_slot {
 	/* The peer's limits. */
 	uint32_t peer_lanes; /* 0 too when its windows are below ours */
 	size_t peer_prefix_max;
+	bool has_dedup; /* both sides can refer to the logs of the pair */
+	uint32_t wants; /* of the peer, answered on this carrier */
 
 	/* Sending. */
 	struct cn_list urgent;      /* streams with due bits */
@@ -276,6 +334,7 @@ struct cn_slot {
 	 */
 	struct {
 		uint64_t since_us, bytes;
+		uint64_t busy_us;     /* when it last was */
 		uint32_t pulls, busy; /* with something to send; of them busy */
 		uint64_t bps;         /* 0: it was not busy enough to tell */
 	} drain;
@@ -320,15 +379,14 @@ struct cn_slot {
 	uint64_t heard_us;     /* when anything last came */
 	uint64_t asked_us; /* since when an answer is outstanding, if one is */
 	/* The batch being received. */
+	struct cn_batch_in in;
 	struct {
-		struct cn_batch_head head;
-		struct cn_page *page; /* where plain bytes go */
-		uint8_t *coded;       /* owned: collects fragments */
-		uint8_t *small;       /* owned: a small batch's bytes */
+		uint8_t *coded; /* owned: collects fragments */
+		uint8_t *small; /* owned: a small batch's plain bytes */
+		uint8_t *ext;   /* owned: CN_BATCH_EXT_MAX, with has_dedup */
 		size_t got;
-		uint64_t number;
 		bool is_active;
-	} in;
+	} taking;
 };
 
 struct cn_link {
@@ -356,6 +414,10 @@ struct cn_link {
 	struct cn_list starved; /* streams that wait for the pool's memory */
 	uint64_t starved_us;    /* when they are told; UINT64_MAX */
 	struct cn_list send_hist, recv_hist; /* streams, oldest use first */
+	struct cn_list parked;               /* struct cn_parked */
+	unsigned parked_count;
+	unsigned parked_look; /* counts the looks at them */
+	unsigned wakes;       /* counts cn_link_woken() */
 	uint64_t bad_hash_us[CN_LINK_BAD_HASHES];
 	bool is_coding_off;
 	struct cn_link_stats stats;
@@ -421,6 +483,57 @@ bool cn_bulk_is_ready(struct cn_link *link, struct cn_slot *slot, uint64_t now);
  */
 bool cn_compose_reply(struct cn_slot *slot, enum cn_frame_type type,
     uint64_t stream, uint64_t value, size_t len);
+/* The same about the logs of the pair; see struct cn_reply. */
+bool cn_compose_log_reply(struct cn_slot *slot, enum cn_frame_type type,
+    uint64_t flags, uint64_t epoch, uint64_t at, uint32_t len);
+
+/* ---- encode.c ---- */
+
+/*
+ * Make the head and the bytes of the batch whose plain bytes stand in
+ * slot->plain; head tells stream, offset and plain_len.
+ *
+ * @is_again    of bytes that go again: raw
+ * @stores_max  pieces that it may store, entries of the block's list
+ *
+ * Returns CN_OK, or CN_EAGAIN: the store is being read, nothing was done.
+ */
+int cn_encode_batch(struct cn_link *link, struct cn_slot *slot,
+    struct cn_stream *s, struct cn_batch_head *head, bool is_again,
+    size_t stores_max, uint64_t now);
+
+/* ---- receive.c, decode.c ---- */
+
+struct cn_taken;
+/* A block was settled: the peer hears of it, soon or with the next frames. */
+int cn_receive_settled(struct cn_link *link, struct cn_slot *slot,
+    uint64_t number, const struct cn_taken *taken, uint64_t now);
+int cn_receive_withhold(struct cn_slot *slot, uint64_t number);
+/* The first fragment of a batch; then its bytes. */
+int cn_decode_begin(struct cn_link *link, struct cn_slot *slot,
+    const struct cn_batch_head *head);
+int cn_decode_bytes(struct cn_link *link, struct cn_slot *slot,
+    const uint8_t *bytes, size_t len, uint64_t now);
+/* Look again at the batches that wait; those of a slot are thrown away. */
+void cn_decode_parked(struct cn_link *link, uint64_t now);
+void cn_decode_drop_parked(struct cn_link *link, uint32_t slot);
+
+/* ---- reconcile.c ---- */
+
+/* A carrier came up: ask and tell what both hold, if it is time for that. */
+void cn_reconcile_start(struct cn_link *link, struct cn_slot *slot,
+    const uint8_t *boot, uint64_t now);
+/* HAVE, WANT, EXTENTS and LACK of the peer. */
+int cn_reconcile_take(
+    struct cn_link *link, struct cn_slot *slot, const struct cn_frame *frame);
+/* The frame of such a reply; false when there is nothing to tell any more. */
+bool cn_reconcile_frame(const struct cn_link *link,
+    const struct cn_reply *reply, struct cn_frame *ret);
+/* Tell the peer of places that are not here. */
+void cn_reconcile_lack(struct cn_link *link, struct cn_slot *slot,
+    const struct cn_dedup_lack *lack);
+/* … and of what we are about to evict. */
+void cn_reconcile_evicted(struct cn_link *link, struct cn_slot *slot);
 
 /* ---- dispatch.c, deliver.c ---- */
 
@@ -446,6 +559,10 @@ int cn_dispatch_error(int r, struct cn_taken *taken);
 void cn_dispatch_count(
     struct cn_stream *s, bool is_coded, size_t len, size_t coded_len);
 
+/* The same of a batch, the rest of whose plain bytes are copies. */
+void cn_dispatch_count_batch(
+    struct cn_stream *s, const struct cn_batch_head *head, size_t literals);
+
 /* Take the batch page (owned then) or copy bytes at an offset.
  * CN_OK, CN_EPROTO (credit), CN_ENOMEM, CN_ELIMIT (gaps). */
 int cn_deliver_page(
@@ -465,10 +582,15 @@ bool cn_sent_has_room(const struct cn_sent *table, size_t entries);
 int cn_sent_begin(struct cn_sent *table, size_t entries);
 void cn_sent_add(struct cn_sent *table, enum cn_frame_type type,
     uint64_t stream, uint64_t offset, size_t len);
+/* A frame that no stream's state makes. */
+void cn_sent_add_reply(struct cn_sent *table, const struct cn_reply *reply);
+/* A piece of our log that the block stores. */
+void cn_sent_add_store(struct cn_sent *table, uint64_t pos, size_t len);
 void cn_sent_end(
     struct cn_sent *table, uint32_t lane, uint64_t lane_generation);
 /* Blocks below `next', and the ranges, are settled. CN_EPROTO if absurd. */
-int cn_sent_settle(struct cn_slot *slot, const struct cn_frame_block_ack *ack);
+int cn_sent_settle(struct cn_link *link, struct cn_slot *slot,
+    const struct cn_frame_block_ack *ack);
 /*
  * Make again what a block carried; is_refused: the peer had no memory for it.
  * CN_EPROTO when it was never sent, CN_ELIMIT when an answer that it carried

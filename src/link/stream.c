@@ -503,6 +503,7 @@ cn_stream_open(struct cn_link *link, const struct cn_link_open *open,
 	}
 	s->slot = slot;
 	s->scope = open->scope;
+	s->is_unstored = open->is_unstored;
 	s->profile = open->profile;
 	s->owner = owner;
 	link->stats.streams_opened++;

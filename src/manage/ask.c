@@ -109,8 +109,18 @@ enum cn_exit
 cn_ask_call(
     struct cn_ask *ask, struct cn_request *request, struct cn_reply *reply)
 {
+	const uint8_t *bytes;
+
+	return cn_ask_call_raw(ask, request, NULL, reply, &bytes);
+}
+
+enum cn_exit
+cn_ask_call_raw(struct cn_ask *ask, struct cn_request *request,
+    const uint8_t *payload, struct cn_reply *reply, const uint8_t **bytes)
+{
 	cn_reply_init(reply);
-	int err = cn_client_call(ask->client, request, reply);
+	int err =
+	    cn_client_call_raw(ask->client, request, payload, reply, bytes);
 	if (err == CN_ENOMEM) {
 		cn_cli_error("%s", cn_err_text(err));
 		return CN_EXIT_FAILED;

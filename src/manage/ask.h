@@ -30,6 +30,11 @@ void cn_ask_close(struct cn_ask *ask);
 enum cn_exit cn_ask_call(
     struct cn_ask *ask, struct cn_request *request, struct cn_reply *reply);
 
+/* The same, with raw bytes behind request and reply, as
+ * cn_client_call_raw(). */
+enum cn_exit cn_ask_call_raw(struct cn_ask *ask, struct cn_request *request,
+    const uint8_t *payload, struct cn_reply *reply, const uint8_t **bytes);
+
 /* Open, ask one question without arguments, close. */
 enum cn_exit cn_ask_once(const struct cn_args *args, enum cn_command command,
     struct cn_reply *reply);

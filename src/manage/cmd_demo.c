@@ -92,9 +92,9 @@ print_words(const struct cn_demo_plan *plan)
 	       "equal at both ends.\n"
 	       "WAN counts both ways, TLS included.  The log was written at "
 	       "a service's pace, so\n"
-	       "its time says nothing.  Nothing is remembered between runs "
-	       "yet: the second pass\n"
-	       "over the same files costs what the first did.\n",
+	       "its time says nothing.  The second pass over the same files "
+	       "went as references to\n"
+	       "what both gateways had kept in memory of the first.\n",
 	    plan->connections);
 	if (plan->folder[0] != '\0') {
 		printf("Keys, configurations and logs are left in %s\n",

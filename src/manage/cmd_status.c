@@ -81,6 +81,27 @@ print_totals(const struct cn_snap_status *status, const struct look *last,
 	cn_table_fini(&table);
 }
 
+/* One line; `store' tells the rest. */
+static void
+print_store(const struct cn_snap_store *store)
+{
+	if (!store->is_on) {
+		return;
+	}
+	printf("store   %s in memory, %s on disk; %s of %s LAN bytes went as "
+	       "references\n",
+	    cn_human_memory(store->memory_bytes).text,
+	    cn_human_memory(store->disk_bytes).text,
+	    cn_human_bytes(store->copied).text,
+	    cn_human_bytes(store->lan).text);
+	if (store->is_disk_lost) {
+		char why[CN_SNAP_TEXT];
+
+		cn_table_clean(why, sizeof(why), store->error);
+		printf("store   THE DISK IS NOT IN USE: %s\n", why);
+	}
+}
+
 static void
 print_foot(const struct cn_snap_status *status)
 {
@@ -98,6 +119,7 @@ print_foot(const struct cn_snap_status *status)
 	    (unsigned long long)status->gateway.descriptors,
 	    (unsigned long long)status->gateway.descriptors_limit,
 	    cn_human_duration(status->gateway.cpu_us).text);
+	print_store(&status->store);
 }
 
 static void

@@ -244,8 +244,8 @@ cn_view_bytes(const struct cn_snap_bytes *sent,
 {
 	static const struct cn_table_column columns[] = { { "", false },
 		{ "LAN", true }, { "WAN", true }, { "SAVED", true },
-		{ "RATIO", true }, { "LITERAL", true }, { "RAW", true },
-		{ "CODED", true }, { "FRAMING", true } };
+		{ "RATIO", true }, { "COPIED", true }, { "LITERAL", true },
+		{ "RAW", true }, { "CODED", true }, { "FRAMING", true } };
 	const struct {
 		const char *name;
 		const struct cn_snap_bytes *bytes;
@@ -261,6 +261,7 @@ cn_view_bytes(const struct cn_snap_bytes *sent,
 		    cn_human_saved(bytes->lan, bytes->wan);
 		const struct cn_human ratio =
 		    cn_human_ratio(bytes->lan, bytes->wan);
+		const struct cn_human copied = cn_human_bytes(bytes->copied);
 		const struct cn_human literal = cn_human_bytes(bytes->literal);
 		const struct cn_human raw = cn_human_bytes(bytes->raw);
 		const struct cn_human coded = cn_human_bytes(bytes->coded);
@@ -268,8 +269,8 @@ cn_view_bytes(const struct cn_snap_bytes *sent,
 
 		cn_table_row(&table,
 		    (const char *const[]){ rows[i].name, lan.text, wan.text,
-			saved.text, ratio.text, literal.text, raw.text,
-			coded.text, framing.text });
+			saved.text, ratio.text, copied.text, literal.text,
+			raw.text, coded.text, framing.text });
 	}
 	cn_table_print(&table, stdout, is_bold, 0);
 	cn_table_fini(&table);

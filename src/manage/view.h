@@ -21,6 +21,8 @@ void cn_view_services(
 void cn_view_offers(
     const struct cn_snap_offer *offers, size_t count, bool is_bold);
 
+void cn_view_store(const struct cn_snap_store *store);
+
 /* Bytes by direction and fate. */
 void cn_view_bytes(const struct cn_snap_bytes *sent,
     const struct cn_snap_bytes *received, bool is_bold);

@@ -148,6 +148,12 @@ int cn_carrier_flush(struct cn_carrier *carrier) CN_MUSTCHECK;
 bool cn_carrier_is_writable(const struct cn_carrier *carrier);
 
 /*
+ * True when what was written before waits in the kernel for the path, which
+ * then is what holds us back: what is pulled next will wait, too.
+ */
+bool cn_carrier_is_busy(struct cn_carrier *carrier);
+
+/*
  * Close: a last message, close_notify, FIN.  Nothing is called any more; a
  * live carrier with a farewell stays in the loop until the peer has closed,
  * too, or CN_CARRIER_LINGER_US are over.

@@ -215,6 +215,7 @@ flush(struct cn_carrier *carrier, uint64_t now)
 		}
 		carrier->busy_us = now;
 		carrier->unpolled += n;
+		carrier->unasked += n;
 		if (carrier->unpolled >= carrier->unsent_max) {
 			/* Enough for now: the kernel says when to go on. */
 			carrier->is_full = true;

@@ -18,6 +18,8 @@
 #define LONG_PATH_US 2000u
 /* Between two looks at whether bytes have arrived. */
 #define HOLD_MS 1u
+/* Bytes written before the kernel is asked whether they wait there. */
+#define ASK_LEAST ((size_t)CN_FRAGMENT_MAX)
 
 static void
 set_int(int fd, int option, int value)
@@ -101,8 +103,11 @@ on_hold(uv_timer_t *timer)
 bool
 cn_carrier_may_write(struct cn_carrier *carrier)
 {
-	if (carrier->inflight.limit == 0 ||
-	    cn_sockopt_unsent(carrier->fd) < carrier->inflight.limit) {
+	if (carrier->inflight.limit == 0) {
+		return true;
+	}
+	carrier->under_way = cn_sockopt_unsent(carrier->fd);
+	if (carrier->under_way < carrier->inflight.limit) {
 		return true;
 	}
 	/* Nothing tells of acknowledgements: look again soon.  What a path
@@ -110,6 +115,23 @@ cn_carrier_may_write(struct cn_carrier *carrier)
 	carrier->is_held = true;
 	(void)uv_timer_start(&carrier->timer, on_hold, HOLD_MS, 0);
 	return false;
+}
+
+bool
+cn_carrier_is_busy(struct cn_carrier *carrier)
+{
+	if (carrier->inflight.limit != 0) {
+		return carrier->under_way >= carrier->inflight.full;
+	}
+	/* So little is no queue, and not worth the question. */
+	if (carrier->unasked < CN_MIN(carrier->unsent_max, ASK_LEAST)) {
+		return false;
+	}
+	if (cn_sockopt_queued(carrier->fd) == 0) {
+		carrier->unasked = 0;
+		return false;
+	}
+	return true;
 }
 
 void

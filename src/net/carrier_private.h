@@ -70,7 +70,9 @@ struct cn_carrier {
 
 	size_t unpolled; /* written since the kernel last had room */
 	size_t unsent_max;
+	size_t unasked; /* written since the kernel was last seen empty */
 	struct cn_inflight inflight;
+	size_t under_way; /* while it is limited: bytes, last counted */
 	uint64_t path_us; /* when the path was last looked at */
 	uint64_t rate_bps, rtt_us;
 	bool is_congestion_set;

@@ -104,4 +104,5 @@ cn_inflight_sample(struct cn_inflight *inflight, uint64_t now, uint64_t acked,
 		return;
 	}
 	inflight->limit = limit_for(inflight, min_rtt_us + slack);
+	inflight->full = inflight->rate_bps * min_rtt_us / SECOND_US;
 }

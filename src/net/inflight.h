@@ -42,6 +42,7 @@
 
 struct cn_inflight {
 	uint64_t limit;    /* bytes; 0: none */
+	uint64_t full;     /* with a limit: bytes that the path itself holds */
 	uint64_t rate_bps; /* measured; 0: unknown */
 	/* The window of the running measure. */
 	uint64_t from_us, from_acked;

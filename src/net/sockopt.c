@@ -76,6 +76,17 @@ cn_sockopt_unsent(int fd)
 	return (size_t)unsent;
 }
 
+size_t
+cn_sockopt_queued(int fd)
+{
+	int queued = 0;
+
+	if (!cn_sockopt_is_tcp(fd) || ioctl(fd, SIOCOUTQNSD, &queued) != 0) {
+		return 0;
+	}
+	return (size_t)queued;
+}
+
 bool
 cn_sockopt_is_dead(int fd)
 {

@@ -32,6 +32,9 @@ void cn_sockopt_disarm(int fd);
  * 0 for Unix sockets. */
 size_t cn_sockopt_unsent(int fd);
 
+/* Bytes that the kernel has not sent even once; 0 for Unix sockets. */
+size_t cn_sockopt_queued(int fd);
+
 /* True for a TCP socket. */
 bool cn_sockopt_is_tcp(int fd);
 

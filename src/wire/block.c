@@ -88,19 +88,21 @@ decode_lane_coded(struct cn_cursor *in, struct cn_fragment *fragment)
 	head->coded_len = (uint32_t)body - head->raw_len;
 }
 
+/* What an extension may change is left to its own decoder. */
 static bool
 batch_is_legal(const struct cn_batch_head *head)
 {
-	if (head->offset > CN_OFFSET_MAX - head->plain_len ||
-	    head->prefix_len > head->offset) {
+	bool is_plain = head->ext_len == 0;
+
+	if (head->offset > CN_OFFSET_MAX - head->plain_len) {
 		return false;
 	}
 	switch (head->coding) {
 	case CN_CODING_RAW:
-		return head->coded_len == head->plain_len &&
-		    head->prefix_len == 0;
+		return head->prefix_len == 0 &&
+		    (!is_plain || head->coded_len == head->plain_len);
 	case CN_CODING_ZSTD:
-		return true;
+		return !is_plain || head->prefix_len <= head->offset;
 	}
 	return false;
 }

@@ -63,18 +63,26 @@ struct cn_lane_head {
 
 struct cn_batch_head {
 	uint64_t stream;
-	uint64_t offset;     /* of the first plain byte in its direction */
-	uint32_t plain_len;  /* 1..CN_BATCH_PLAIN_MAX */
-	uint32_t coded_len;  /* 1..plain_len; == plain_len when raw */
-	uint32_t prefix_len; /* <= min(offset, CN_BATCH_PREFIX_MAX) */
+	uint64_t offset;    /* of the first plain byte in its direction */
+	uint32_t plain_len; /* 1..CN_BATCH_PLAIN_MAX */
+	/*
+	 * 1..plain_len.  Without extensions == plain_len when raw; with them
+	 * the payload may be shorter, and cn_refs_decode() compares.
+	 */
+	uint32_t coded_len;
+	/*
+	 * <= CN_BATCH_PREFIX_MAX; 0 when raw.  Without extensions <= offset;
+	 * with them the prefix may come from a log, and cn_refs_decode()
+	 * compares.
+	 */
+	uint32_t prefix_len;
 	uint32_t flags;
 	enum cn_coding coding;
 	uint64_t hash;
 	/*
 	 * Extension TLVs {varint type, varint length, bytes}, types
-	 * ascending; room for copies and log positions.  Only its form is
-	 * checked here: without features the receiver refuses what is not
-	 * empty.
+	 * ascending: wire/refs.h.  Only their form is checked here: without
+	 * features the receiver refuses what is not empty.
 	 */
 	const uint8_t *ext; /* borrowed from the input */
 	size_t ext_len;     /* <= CN_BATCH_EXT_MAX */

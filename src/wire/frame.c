@@ -15,6 +15,13 @@ place_size(uint64_t stream, uint64_t offset)
 	return 1 + cn_varint_size(stream) + cn_varint_size(offset);
 }
 
+/* Nodes of that level in a log. */
+static uint64_t
+nodes_of(uint32_t level)
+{
+	return CN_LOG_SEGMENTS_MAX >> (4 * level);
+}
+
 /* ---- decode ---- */
 
 /* TLVs, and those that are texts clean ones. */
@@ -125,6 +132,42 @@ decode_close(struct cn_cursor *in, struct cn_frame *frame)
 	}
 }
 
+/* Which log a frame speaks of. */
+static void
+decode_log(struct cn_cursor *in, uint64_t *flags, uint64_t *epoch)
+{
+	*flags = cn_cursor_varint_in(in, 0, CN_LOG_FLAGS);
+	*epoch = cn_cursor_u64(in);
+}
+
+static void
+decode_node(struct cn_cursor *in, struct cn_frame_node *node)
+{
+	decode_log(in, &node->flags, &node->epoch);
+	node->level = (uint32_t)cn_cursor_varint_in(in, 0, CN_LOG_LEVEL_MAX);
+	node->index = cn_cursor_varint_in(in, 0, nodes_of(node->level) - 1);
+	node->hash = 0;
+}
+
+static void
+decode_extents(struct cn_cursor *in, struct cn_frame_extents *extents)
+{
+	decode_log(in, &extents->flags, &extents->epoch);
+	extents->sequence = cn_cursor_varint_in(in, 0, CN_LOG_SEGMENTS_MAX - 1);
+	for (size_t i = 0; i < CN_LOG_EXTENTS; i++) {
+		extents->hash[i] = cn_cursor_u32(in);
+	}
+}
+
+static void
+decode_lack(struct cn_cursor *in, struct cn_frame *frame)
+{
+	decode_log(in, &frame->u.lack.flags, &frame->u.lack.epoch);
+	frame->u.lack.pos = cn_cursor_varint_in(in, 0, CN_LOG_END - 1);
+	frame->u.lack.len =
+	    cn_cursor_varint_in(in, 1, CN_LOG_END - frame->u.lack.pos);
+}
+
 /* The fields behind the type byte; the cursor fails when they are wrong. */
 static void
 decode_body(struct cn_cursor *in, struct cn_frame *frame)
@@ -194,6 +237,19 @@ decode_body(struct cn_cursor *in, struct cn_frame *frame)
 		return;
 	case CN_FRAME_CLOSE:
 		decode_close(in, frame);
+		return;
+	case CN_FRAME_HAVE:
+		decode_node(in, &frame->u.have);
+		frame->u.have.hash = cn_cursor_u64(in);
+		return;
+	case CN_FRAME_WANT:
+		decode_node(in, &frame->u.want);
+		return;
+	case CN_FRAME_EXTENTS:
+		decode_extents(in, &frame->u.extents);
+		return;
+	case CN_FRAME_LACK:
+		decode_lack(in, frame);
 		return;
 	}
 	cn_cursor_fail(in);
@@ -286,6 +342,45 @@ encode_place(struct cn_writer *out, uint64_t stream, uint64_t offset)
 }
 
 static void
+encode_log(struct cn_writer *out, uint64_t flags, uint64_t epoch)
+{
+	assert(flags <= CN_LOG_FLAGS);
+	cn_writer_varint(out, flags);
+	cn_writer_u64(out, epoch);
+}
+
+static void
+encode_node(struct cn_writer *out, const struct cn_frame_node *node)
+{
+	assert(node->level <= CN_LOG_LEVEL_MAX);
+	assert(node->index < nodes_of(node->level));
+	encode_log(out, node->flags, node->epoch);
+	cn_writer_varint(out, node->level);
+	cn_writer_varint(out, node->index);
+}
+
+static void
+encode_extents(struct cn_writer *out, const struct cn_frame_extents *extents)
+{
+	assert(extents->sequence < CN_LOG_SEGMENTS_MAX);
+	encode_log(out, extents->flags, extents->epoch);
+	cn_writer_varint(out, extents->sequence);
+	for (size_t i = 0; i < CN_LOG_EXTENTS; i++) {
+		cn_writer_u32(out, extents->hash[i]);
+	}
+}
+
+static void
+encode_lack(struct cn_writer *out, const struct cn_frame *frame)
+{
+	assert(frame->u.lack.pos < CN_LOG_END && frame->u.lack.len >= 1);
+	assert(frame->u.lack.len <= CN_LOG_END - frame->u.lack.pos);
+	encode_log(out, frame->u.lack.flags, frame->u.lack.epoch);
+	cn_writer_varint(out, frame->u.lack.pos);
+	cn_writer_varint(out, frame->u.lack.len);
+}
+
+static void
 encode_body(struct cn_writer *out, const struct cn_frame *frame)
 {
 	switch (frame->type) {
@@ -353,6 +448,19 @@ encode_body(struct cn_writer *out, const struct cn_frame *frame)
 		cn_writer_varint(out, frame->u.close.text_len);
 		cn_writer_bytes(
 		    out, frame->u.close.text, frame->u.close.text_len);
+		return;
+	case CN_FRAME_HAVE:
+		encode_node(out, &frame->u.have);
+		cn_writer_u64(out, frame->u.have.hash);
+		return;
+	case CN_FRAME_WANT:
+		encode_node(out, &frame->u.want);
+		return;
+	case CN_FRAME_EXTENTS:
+		encode_extents(out, &frame->u.extents);
+		return;
+	case CN_FRAME_LACK:
+		encode_lack(out, frame);
 		return;
 	}
 	assert(false && "a frame type that can be encoded");
@@ -438,6 +546,20 @@ resume_size(const struct cn_frame_resume *resume)
 	    cn_varint_size(resume->flags);
 }
 
+/* Type, flags, epoch. */
+static size_t
+log_size(uint64_t flags)
+{
+	return 1 + cn_varint_size(flags) + 8;
+}
+
+static size_t
+node_size(const struct cn_frame_node *node)
+{
+	return log_size(node->flags) + cn_varint_size(node->level) +
+	    cn_varint_size(node->index);
+}
+
 size_t
 cn_frame_size(const struct cn_frame *frame)
 {
@@ -487,6 +609,18 @@ cn_frame_size(const struct cn_frame *frame)
 		return place_size(
 			   frame->u.close.code, frame->u.close.text_len) +
 		    frame->u.close.text_len;
+	case CN_FRAME_HAVE:
+		return node_size(&frame->u.have) + 8;
+	case CN_FRAME_WANT:
+		return node_size(&frame->u.want);
+	case CN_FRAME_EXTENTS:
+		return log_size(frame->u.extents.flags) +
+		    cn_varint_size(frame->u.extents.sequence) +
+		    CN_LOG_EXTENTS * sizeof(uint32_t);
+	case CN_FRAME_LACK:
+		return log_size(frame->u.lack.flags) +
+		    cn_varint_size(frame->u.lack.pos) +
+		    cn_varint_size(frame->u.lack.len);
 	}
 	assert(false && "a frame type that has a size");
 	return 0;
@@ -517,6 +651,10 @@ cn_frame_name(enum cn_frame_type type)
 		[CN_FRAME_RESUME_END] = "resume-end",
 		[CN_FRAME_DRAIN] = "drain",
 		[CN_FRAME_CLOSE] = "close",
+		[CN_FRAME_HAVE] = "have",
+		[CN_FRAME_WANT] = "want",
+		[CN_FRAME_EXTENTS] = "extents",
+		[CN_FRAME_LACK] = "lack",
 	};
 	size_t i = (size_t)type;
 

@@ -46,6 +46,11 @@ enum cn_frame_type {
 	CN_FRAME_RESUME_END = 0x11, /* all streams of the carrier were told */
 	CN_FRAME_DRAIN = 0x12,      /* no new streams on this link */
 	CN_FRAME_CLOSE = 0x13,      /* the carrier ends: code and text */
+	/* With CN_FEATURE_DEDUP in force only: */
+	CN_FRAME_HAVE = 0x14,    /* hash of what the sender has of a log */
+	CN_FRAME_WANT = 0x15,    /* tell more of that: it is not the same */
+	CN_FRAME_EXTENTS = 0x16, /* hashes of a segment's extents */
+	CN_FRAME_LACK = 0x17,    /* the sender does not have this of a log */
 };
 
 /* Why a stream was reset; on the wire and in logs and counters. */
@@ -76,6 +81,10 @@ enum cn_nack_reason {
 	CN_NACK_MAX
 };
 
+/* Flags of OPEN: hints, others are zero and ignored. */
+#define CN_OPEN_INTERACTIVE 0x01u /* small messages are expected */
+#define CN_OPEN_NO_STORE 0x02u    /* nothing of this stream is stored */
+
 /* Options of OPEN are {varint type, varint length, bytes}, types ascending. */
 enum cn_open_option {
 	CN_OPEN_CLIENT = 1, /* clean text, <= CN_TEXT_MAX: client's address */
@@ -85,7 +94,7 @@ struct cn_frame_open {
 	uint64_t stream;     /* id: opener's parity, never reused in a link */
 	uint64_t credit;     /* the peer may send up to this offset at once */
 	uint64_t scope;      /* key of the scope; fixed 8 bytes, big endian */
-	uint64_t flags;      /* bit 0: interactive hint; others zero, ignored */
+	uint64_t flags;      /* CN_OPEN_INTERACTIVE, CN_OPEN_NO_STORE */
 	const char *service; /* borrowed from the input; not terminated */
 	size_t service_len;  /* 1..CN_NAME_MAX */
 	const uint8_t *options; /* borrowed; checked TLVs */
@@ -129,6 +138,29 @@ struct cn_frame_resume {
 	uint64_t flags;
 };
 
+/* Flags of frames about a log, and the flags' known mask. */
+#define CN_LOG_OF_RECEIVER 0x01u /* the frame's receiver writes that log */
+#define CN_LOG_FLAGS 0x01u
+
+/*
+ * An aligned range of 16^level segments of a log; doc/protocol.md,
+ * "Agreement".
+ */
+struct cn_frame_node {
+	uint64_t flags; /* CN_LOG_OF_RECEIVER */
+	uint64_t epoch; /* fixed 8 bytes */
+	uint32_t level; /* <= CN_LOG_LEVEL_MAX */
+	uint64_t index; /* in the level; < CN_LOG_SEGMENTS_MAX >> 4 * level */
+	uint64_t hash;  /* fixed 8 bytes; of HAVE only */
+};
+
+struct cn_frame_extents {
+	uint64_t flags;
+	uint64_t epoch;
+	uint64_t sequence;             /* < CN_LOG_SEGMENTS_MAX */
+	uint32_t hash[CN_LOG_EXTENTS]; /* fixed 4 bytes each; 0: unused */
+};
+
 /* One decoded frame.  Which member is valid follows from type. */
 struct cn_frame {
 	enum cn_frame_type type;
@@ -170,6 +202,14 @@ struct cn_frame {
 			const char *text; /* borrowed, UTF-8, not terminated */
 			size_t text_len;  /* <= CN_TEXT_MAX */
 		} close;
+		struct cn_frame_node have, want;
+		struct cn_frame_extents extents;
+		struct {
+			uint64_t flags;
+			uint64_t epoch;
+			uint64_t pos; /* < CN_LOG_END */
+			uint64_t len; /* >= 1; pos + len <= CN_LOG_END */
+		} lack;
 	} u;
 };
 

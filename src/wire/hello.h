@@ -44,6 +44,7 @@ enum cn_close {
 
 /* Features; a bit that both set is in force. */
 #define CN_FEATURE_NONE UINT64_C(0)
+#define CN_FEATURE_DEDUP (UINT64_C(1) << 0) /* references and agreement */
 
 #define CN_HELLO_NEW_LINK 0x01u /* dialler: this link id is new */
 #define CN_HELLO_DRAINING 0x02u /* no new streams, please */

@@ -36,6 +36,17 @@
 #define CN_LANE_WINDOW_LOG_MIN 10u
 #define CN_LANE_WINDOW_LOG_MAX 20u
 
+/*
+ * Logs: positions end at 2^60; segments of 1 MiB are numbered below 2^40, have
+ * 32 extents, and are agreed on by nodes of 16^level segments.
+ */
+#define CN_LOG_END (UINT64_C(1) << 60)
+#define CN_LOG_SEGMENT_SHIFT 20u
+#define CN_LOG_SEGMENT_BYTES (1u << CN_LOG_SEGMENT_SHIFT)
+#define CN_LOG_SEGMENTS_MAX (CN_LOG_END >> CN_LOG_SEGMENT_SHIFT)
+#define CN_LOG_EXTENTS 32u
+#define CN_LOG_LEVEL_MAX 10u
+
 /* Gap ranges in one BLOCK_ACK. */
 #define CN_BLOCK_ACK_RANGES_MAX 32u
 /* Text of a CLOSE frame; a service's or gateway's name; options of OPEN. */

@@ -274,6 +274,9 @@ class Kit:
             import resource
             for which, value in limits:
                 resource.setrlimit(which, (value, value))
+                if which == resource.RLIMIT_FSIZE:
+                    # An error, as of a full disk, and no signal.
+                    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
             if user is not None:
                 os.setgroups([])
                 os.setgid(user.pw_gid)

@@ -14,6 +14,7 @@ import pytest
 
 BUILD = os.environ.get("CN_BUILD", "build")
 PROGRAM = os.path.abspath(os.path.join(BUILD, "src/manage/compressnet"))
+DAEMON = os.path.abspath(os.path.join(BUILD, "src/gateway/compressnetd"))
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 OK, FAILED, USAGE, CONFIG, UNREACHABLE, FINDINGS, NOT_ALLOWED = range(7)
@@ -106,7 +107,8 @@ def test_bash_completion(cli):
     script = cli("completion", "bash").stdout
     groups = {words[0] for words in commands(cli)}
     assert bash_completes(script, "compressnet ") == groups
-    assert bash_completes(script, "compressnet st") == {"status", "streams"}
+    assert bash_completes(script, "compressnet st") == {
+        "status", "store", "streams"}
     assert bash_completes(script, "compressnet streams ") == {
         "list", "show", "kill"}
     assert "--limit" in bash_completes(script, "compressnet streams list --")
@@ -485,6 +487,30 @@ def test_config_errors_come_together(cli, tmp_path, identity):
     assert {d["line"] for d in shown["diagnostics"]} == {3, 5}
     done = cli("config", "show", "-c", "c.yaml", code=CONFIG)
     assert done.stdout == "" and "kyoto" in done.stderr
+
+
+def test_daemon_checks(cli, tmp_path, identity):
+    """compressnetd --check says what config check does, and starts nothing."""
+    (tmp_path / "good.yaml").write_text(minimal(identity))
+    assert cli("--check", "-c", "good.yaml", program=DAEMON).stderr == ""
+    before = sorted(os.listdir(tmp_path))
+    (tmp_path / "bad.yaml").write_text(
+        minimal(identity).replace("peer: tokyo", "peer: kyoto") +
+        "logg: { level: info }\n")
+    done = cli("--check", "-c", "bad.yaml", program=DAEMON, code=CONFIG)
+    assert done.stdout == ""
+    assert re.search(r"^bad\.yaml:5:\d+: error: .*kyoto.*\n"
+                     r" +5 \| .*\n +\| +\^", done.stderr, re.M)
+    assert re.search(r"^bad\.yaml:6:1: error: .*'logg'.*did you mean 'log'",
+                     done.stderr, re.M)
+    assert cli("config", "check", "bad.yaml", code=CONFIG).stderr == \
+        done.stderr
+    (tmp_path / "typo.yaml").write_text(minimal(identity[:-1]))
+    assert re.search(r"^typo\.yaml:3:\d+: error: .*identity.*tokyo",
+                     cli("--check", "-c", "typo.yaml", program=DAEMON,
+                         code=CONFIG).stderr, re.M)
+    assert sorted(os.listdir(tmp_path)) == sorted(
+        [*before, "bad.yaml", "typo.yaml"])
 
 
 def test_config_check_reads_identities(cli, tmp_path, identity):

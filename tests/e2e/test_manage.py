@@ -105,7 +105,7 @@ def test_streams(busy, module_kit):
         assert stream["service"] == "echo" and stream["peer"] == "far"
         sent = stream["sent"]
         assert sent["lan"] == len(traffic.data) == (
-            sent["literal"] + sent["raw"])
+            sent["literal"] + sent["raw"] + sent["copied"])
         assert sent["wan"] == sent["coded"] + sent["raw"] + sent["framing"]
     for stream in far["streams"]:
         assert not stream["is_ours"]

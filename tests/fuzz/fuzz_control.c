@@ -39,7 +39,10 @@ try_request(const char *line, size_t len)
 		    again.command == request.command &&
 		    again.stream == request.stream &&
 		    again.cursor == request.cursor &&
-		    again.limit == request.limit);
+		    again.limit == request.limit &&
+		    again.bytes == request.bytes &&
+		    again.payload == request.payload &&
+		    memcmp(again.key, request.key, sizeof(again.key)) == 0);
 	} else {
 		need(cn_reply_refused(&buf, &request) == CN_OK);
 	}
@@ -75,6 +78,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		try_shape(&cn_snap_stream_shape, reply.data);
 		try_shape(&cn_snap_peers_shape, reply.data);
 		try_shape(&cn_snap_services_shape, reply.data);
+		try_shape(&cn_snap_store_shape, reply.data);
+		try_shape(&cn_snap_walk_shape, reply.data);
 	}
 	cn_reply_fini(&reply);
 	return 0;

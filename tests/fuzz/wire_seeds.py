@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cut the golden captures into the seeds of the wire harnesses.
 
-wire_seeds.py: writes tests/fuzz/corpus/{hello,fragment,frame}/golden-*.
+wire_seeds.py: writes tests/fuzz/corpus/{hello,fragment,frame,refs}/golden-*.
 """
 import glob
 import os
@@ -45,6 +45,8 @@ def main():
             if name == "batches" and kind != 1:
                 seed("fragment", f"{name}-{count}",
                      cursor.data[start:cursor.at])
+            if name == "references" and kind == 3:
+                seed("refs", f"{count}", cursor.data[start:cursor.at])
             if name == "frames" and kind == 1:
                 seed("frame", f"{count}", body[8:])
             count += 1

@@ -14,85 +14,19 @@ import sys
 import xxhash
 import zstandard
 
+from compressnet_base import (
+    BATCH_PLAIN_MAX, VARINT_MAX, BlockError, Cursor, ProtocolError, clean,
+    need, number, tlv_list, xxh3)
+from compressnet_refs import LOG_END, Log, copies, references
+
 FRAGMENT_MAX = 16384
 LANE_PLAIN_MAX = 15360
 DATA_MAX = 15000
-BATCH_PLAIN_MAX = 262144
 PREFIX_MAX = 2097152
-VARINT_MAX = 2 ** 62 - 1
 DIGEST_SEEDS = (0x636f6d7072657373, 0x0000006e65742f31)
 KEEP = 0x10
-
-
-class ProtocolError(Exception):
-    """The bytes break the protocol."""
-
-
-class BlockError(Exception):
-    """A block that its receiver answers with NACK; args[0] is the reason."""
-
-
-def need(condition, what):
-    """Raise ProtocolError unless the condition holds."""
-    if not condition:
-        raise ProtocolError(what)
-
-
-def clean(raw):
-    """The text of some bytes."""
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as err:
-        raise ProtocolError("text is not UTF-8") from err
-    for char in text:
-        need(not (ord(char) < 0x20 or 0x7f <= ord(char) < 0xa0),
-             "control character in text")
-    return text
-
-
-class Cursor:
-    """Reads the conventions of the protocol from bytes."""
-
-    def __init__(self, data):
-        self.data = data
-        self.at = 0
-
-    def left(self):
-        return len(self.data) - self.at
-
-    def take(self, count):
-        need(count <= self.left(), "cut off")
-        self.at += count
-        return self.data[self.at - count:self.at]
-
-    def fixed(self, size):
-        return int.from_bytes(self.take(size), "big")
-
-    def varint(self, least=0, most=VARINT_MAX):
-        first = self.fixed(1)
-        size = 1 << (first >> 6)
-        value = first & 0x3f
-        for _ in range(size - 1):
-            value = value << 8 | self.fixed(1)
-        shortest = (1 if value < 2 ** 6 else 2 if value < 2 ** 14 else
-                    4 if value < 2 ** 30 else 8)
-        need(size == shortest, "varint not in its shortest form")
-        need(least <= value <= most, "number out of its range")
-        return value
-
-    def text(self, least, most):
-        return clean(self.take(self.varint(least, most)))
-
-
-def tlv_list(data):
-    """[[type, hex], ...] of a TLV list."""
-    cursor, found, last = Cursor(data), [], -1
-    while cursor.left():
-        kind = cursor.varint()
-        need(kind > last, "TLV types not ascending")
-        last = kind
-        found.append([kind, cursor.take(cursor.varint()).hex()])
-    return found
+DEDUP = 1
+NO_STORE = 2
 
 
 # ---- hello ----
@@ -180,6 +114,27 @@ def token(c):
     return {"token": c.take(8).hex()}
 
 
+def log(c):
+    return {"flags": c.varint(0, 1), "epoch": c.take(8).hex()}
+
+
+def frame_node(c):
+    out = {**log(c), "level": c.varint(0, 10)}
+    out["index"] = c.varint(0, 16 ** (10 - out["level"]) - 1)
+    return out
+
+
+def frame_extents(c):
+    return {**log(c), "sequence": c.varint(0, 2 ** 40 - 1),
+            "hashes": [c.take(4).hex() for _ in range(32)]}
+
+
+def frame_lack(c):
+    out = {**log(c), "pos": c.varint(0, LOG_END - 1)}
+    out["length"] = c.varint(1, LOG_END - out["pos"])
+    return out
+
+
 FRAMES = {
     0x01: ("open", frame_open),
     0x02: ("data", frame_data),
@@ -202,6 +157,10 @@ FRAMES = {
     0x11: ("resume-end", lambda c: {}),
     0x12: ("drain", lambda c: {}),
     0x13: ("close", lambda c: {"code": c.varint(), "text": c.text(0, 200)}),
+    0x14: ("have", lambda c: {**frame_node(c), "hash": c.take(8).hex()}),
+    0x15: ("want", frame_node),
+    0x16: ("extents", frame_extents),
+    0x17: ("lack", frame_lack),
 }
 
 
@@ -268,14 +227,6 @@ def decompress(context, coded, plain_len):
     return plain
 
 
-def number(value, size):
-    return value.to_bytes(size, "big")
-
-
-def xxh3(data, seed=0):
-    return xxhash.xxh3_64_intdigest(data, seed)
-
-
 class Direction:
     """The bytes of one direction of a stream, as far as contiguous."""
 
@@ -309,6 +260,8 @@ class Carrier:
     def __init__(self, features=0):
         self.features = features
         self.lanes = {}
+        self.scopes = {}        # of the streams, None: NO_STORE
+        self.logs = {}          # by (writer, epoch)
         self.directions = {}
         self.block = 0
         self.batch = None
@@ -318,6 +271,21 @@ class Carrier:
     def direction(self, stream):
         return self.directions.setdefault(stream, Direction())
 
+    def log(self, writer, epoch):
+        return self.logs.setdefault((writer, epoch), Log())
+
+    def agree(self, frame):
+        """Is what the sender has of a log what is here?"""
+        log = self.log(("sender", "receiver")[frame["flags"]], frame["epoch"])
+        if frame["type"] == "have":
+            mine = log.node(frame["level"], frame["index"])
+            return mine is not None and number(mine, 8).hex() == frame["hash"]
+        if frame["sequence"] not in log.segments():
+            return False
+        return frame["hashes"] == [
+            number(low, 4).hex() for _, _, low in
+            log.hashes(frame["sequence"])]
+
     def number(self):
         self.block += 1
         return self.block - 1
@@ -325,12 +293,19 @@ class Carrier:
     def act(self, found):
         """The frames of a good block take effect."""
         for frame in found:
+            need(frame["type"] not in ("have", "want", "extents", "lack") or
+                 self.features & DEDUP, "a frame without its feature")
             if frame["type"] == "data":
                 self.direction(frame["stream"]).put(
                     frame["offset"], bytes.fromhex(frame["data"]))
             elif frame["type"] == "fin":
                 frame["verified"] = self.direction(frame["stream"]).verify(
                     frame["length"], frame["digest"])
+            elif frame["type"] == "open":
+                self.scopes[frame["stream"]] = (
+                    None if frame["flags"] & NO_STORE else frame["scope"])
+            elif frame["type"] in ("have", "extents"):
+                frame["same"] = self.agree(frame)
             elif frame["type"] == "lane-close":
                 lane = self.lanes.get(frame["lane"])
                 if lane and lane["generation"] == frame["generation"]:
@@ -416,32 +391,75 @@ class Carrier:
         out["prefix_len"] = 0
         if how & ~KEEP == 1:
             out["coding"] = "zstd"
-            out["prefix_len"] = cursor.varint(
-                0, min(PREFIX_MAX, out["offset"]))
+            out["prefix_len"] = cursor.varint(0, PREFIX_MAX)
         else:
             out["coding"] = "raw"
-            need(out["coded_len"] == out["plain_len"], "length of raw")
         ext = cursor.take(cursor.varint(0, 4096))
         out["ext"] = tlv_list(ext)
         need(not ext or self.features, "extension without a feature")
+        # Those of experiments are only shown.
+        refs, payload = references(
+            ext if self.features & DEDUP else b"", out)
+        if refs:
+            out["refs"] = refs
         out["hash"] = cursor.take(8).hex()
-        return out, ext
+        return out, ext, payload
 
-    def batch_plain(self, head, ext):
+    def read(self, head, log, pos, length):
+        """Bytes of a log that the batch refers to."""
+        place = head["refs"]["logs"][log]
+        return self.log(place["writer"], place["epoch"]).read(
+            pos, length, self.scopes.get(head["stream"]))
+
+    def batch_prefix(self, head):
+        if "delta" in head.get("refs", {}):
+            return b"".join(self.read(head, *region)
+                            for region in head["refs"]["delta"])
         have = self.direction(head["stream"]).bytes
+        if head["prefix_len"] and len(have) < head["offset"]:
+            raise BlockError("miss")
+        return bytes(have[head["offset"] - head["prefix_len"]:
+                          head["offset"]])
+
+    def batch_payload(self, head, payload_len):
         if head["coding"] == "raw":
-            plain = bytes(self.body)
-        else:
-            start = head["offset"] - head["prefix_len"]
-            if head["prefix_len"] and len(have) < head["offset"]:
-                raise BlockError("miss")
-            prefix = bytes(have[start:head["offset"]])
-            window = 1024
-            while window < head["plain_len"] + head["prefix_len"]:
-                window *= 2
-            zstd_header(self.body, window)
-            zstd_blocks(self.body[2:], True)
-            plain = decompress(unzstd(prefix), self.body, head["plain_len"])
+            return bytes(self.body)
+        prefix = self.batch_prefix(head)
+        window = 1024
+        while window < payload_len + head["prefix_len"]:
+            window *= 2
+        zstd_header(self.body, window)
+        zstd_blocks(self.body[2:], True)
+        return decompress(unzstd(prefix), self.body, payload_len)
+
+    def build(self, head, out, payload):
+        """The plain bytes from copies and literals."""
+        ops_len, literal_len = head["refs"]["copies"].values()
+        try:
+            out["copies"] = copies(
+                payload[:ops_len], len(head["refs"]["logs"]), literal_len,
+                head["plain_len"])
+        except ProtocolError as err:
+            raise BlockError("coding") from err
+        literals, plain = Cursor(payload[ops_len:]), b""
+        for count, length, log, pos in out["copies"]:
+            plain += literals.take(count) + self.read(head, log, pos, length)
+        return plain + literals.take(literals.left())
+
+    def keep(self, head, plain):
+        """The pieces that a batch asks to keep."""
+        stores = head.get("refs", {}).get("stores")
+        if stores:
+            scope = self.scopes.get(head["stream"])
+            need(scope is not None, "a stream that stores nothing")
+            for start, length, pos in stores["pieces"]:
+                self.log("sender", stores["epoch"]).store(
+                    pos, plain[start:start + length], scope)
+
+    def batch_plain(self, head, ext, payload_len, out):
+        plain = self.batch_payload(head, payload_len)
+        if "copies" in head.get("refs", {}):
+            plain = self.build(head, out, plain)
         seed = xxh3(number(3, 1) + number(head["stream"], 8) +
                     number(head["offset"], 8) + number(head["plain_len"], 4))
         if ext:
@@ -452,7 +470,7 @@ class Carrier:
 
     def batch_body(self, cursor):
         """More coded bytes; returns the batch when it is whole."""
-        head, ext = self.batch
+        head, ext, payload_len = self.batch
         self.body += cursor.take(cursor.left())
         self.fragments += 1
         need(len(self.body) <= head["coded_len"], "more than the batch has")
@@ -460,7 +478,8 @@ class Carrier:
             return None
         out = {**head, "fragments": self.fragments}
         try:
-            plain = self.batch_plain(head, ext)
+            plain = self.batch_plain(head, ext, payload_len, out)
+            self.keep(head, plain)
             self.direction(head["stream"]).put(head["offset"], plain)
             out["plain_xxh64"] = xxhash.xxh64_hexdigest(plain)
         except BlockError as err:

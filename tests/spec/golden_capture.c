@@ -177,13 +177,42 @@ put_block_ack(struct capture *c, const struct cn_frame_block_ack *ack)
 	fputc(']', c->json);
 }
 
+/* @epoch  of a log; flags before it, as everywhere */
+static void
+put_log(struct capture *c, uint64_t flags, uint64_t epoch)
+{
+	capture_number(c, "flags", flags);
+	capture_hash(c, "epoch", epoch);
+}
+
+static void
+put_node(struct capture *c, const struct cn_frame_node *node)
+{
+	put_log(c, node->flags, node->epoch);
+	capture_number(c, "level", node->level);
+	capture_number(c, "index", node->index);
+}
+
+static void
+put_extents(struct capture *c, const struct cn_frame_extents *extents)
+{
+	put_log(c, extents->flags, extents->epoch);
+	capture_number(c, "sequence", extents->sequence);
+	fputs(", \"hashes\": [", c->json);
+	for (size_t i = 0; i < CN_LOG_EXTENTS; i++) {
+		fprintf(c->json, "%s\"%08" PRIx32 "\"", i == 0 ? "" : ", ",
+		    extents->hash[i]);
+	}
+	fputc(']', c->json);
+}
+
 static void
 put_token(struct capture *c, uint64_t value)
 {
 	capture_hash(c, "token", value);
 }
 
-/* @is_verified  for FIN: "true", "false" or "null" */
+/* @is_verified  for FIN, HAVE and EXTENTS: what the receiver finds */
 static void
 put_fields(struct capture *c, const struct cn_frame *f, const char *is_verified)
 {
@@ -265,6 +294,23 @@ put_fields(struct capture *c, const struct cn_frame *f, const char *is_verified)
 	case CN_FRAME_CLOSE:
 		capture_number(c, "code", f->u.close.code);
 		put_text(c, "text", f->u.close.text, f->u.close.text_len);
+		return;
+	case CN_FRAME_HAVE:
+		put_node(c, &f->u.have);
+		capture_hash(c, "hash", f->u.have.hash);
+		fprintf(c->json, ", \"same\": %s", is_verified);
+		return;
+	case CN_FRAME_WANT:
+		put_node(c, &f->u.want);
+		return;
+	case CN_FRAME_EXTENTS:
+		put_extents(c, &f->u.extents);
+		fprintf(c->json, ", \"same\": %s", is_verified);
+		return;
+	case CN_FRAME_LACK:
+		put_log(c, f->u.lack.flags, f->u.lack.epoch);
+		capture_number(c, "pos", f->u.lack.pos);
+		capture_number(c, "length", f->u.lack.len);
 		return;
 	}
 }

@@ -38,7 +38,8 @@ void capture_item(struct capture *c);
 void capture_hex(FILE *out, const uint8_t *bytes, size_t len);
 void capture_number(struct capture *c, const char *name, uint64_t value);
 void capture_hash(struct capture *c, const char *name, uint64_t hash);
-/* @is_verified  for FIN: "true", "false" or "null" */
+/* @is_verified  for FIN, HAVE and EXTENTS, what the receiver finds: "true",
+ *               "false" or (FIN only) "null" */
 void capture_frames(struct capture *c, const struct cn_frame *frames,
     size_t count, const char *is_verified);
 

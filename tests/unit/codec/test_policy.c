@@ -26,18 +26,18 @@ struct data {
 };
 
 static const struct data text = {
-	{ 0, 400e6, 340e6, 250e6, 0, 0, 105e6, 0, 0, 60e6 },
-	{ 1, 4.2, 4.4, 4.7, 1, 1, 5.4, 1, 1, 5.7 },
+	{ 0, 400e6, 340e6, 250e6, 0, 150e6, 105e6, 0, 0, 60e6 },
+	{ 1, 4.2, 4.4, 4.7, 1, 5.1, 5.4, 1, 1, 5.7 },
 };
 /* Level 1 beats 3 in ratio and speed. */
 static const struct data json = {
-	{ 0, 630e6, 420e6, 277e6, 0, 0, 120e6, 0, 0, 75e6 },
-	{ 1, 5.37, 5.10, 5.0, 1, 1, 5.30, 1, 1, 5.32 },
+	{ 0, 630e6, 420e6, 277e6, 0, 170e6, 120e6, 0, 0, 75e6 },
+	{ 1, 5.37, 5.10, 5.0, 1, 5.2, 5.30, 1, 1, 5.32 },
 };
 /* Nothing gained above 2. */
 static const struct data flat = {
-	{ 0, 400e6, 340e6, 250e6, 0, 0, 105e6, 0, 0, 60e6 },
-	{ 1, 2.00, 2.10, 2.101, 1, 1, 2.102, 1, 1, 2.103 },
+	{ 0, 400e6, 340e6, 250e6, 0, 150e6, 105e6, 0, 0, 60e6 },
+	{ 1, 2.00, 2.10, 2.101, 1, 2.102, 2.102, 1, 1, 2.103 },
 };
 
 struct carrier {
@@ -73,6 +73,27 @@ noise(struct carrier *c)
 	return 0.9 + 0.2 * (double)cn_prng_below(&c->prng, 1000) / 1000;
 }
 
+/* Try the level that is asked for on the bytes of a batch whose ratios are so
+ * much better than the data's; returns seconds. */
+static double
+try_out(struct carrier *c, const struct data *data, double better)
+{
+	int level = cn_policy_trial(&c->policy);
+	double took;
+
+	if (level == 0) {
+		return 0;
+	}
+	assert_true(level >= c->level_min && level <= c->level_max);
+	assert_true(data->speed[level] > 0);
+	/* A level that comes once is slower than one that goes on. */
+	took = 1.25 * BATCH / (data->speed[level] * noise(c));
+	cn_policy_tried(&c->policy,
+	    (size_t)(BATCH / (data->ratio[level] * better)),
+	    (uint64_t)(took * 1e9));
+	return took;
+}
+
 /* Code and send for so many seconds; a queue of 20 ms blocks the coder. */
 static void
 run(struct carrier *c, const struct data *data, double seconds)
@@ -87,18 +108,20 @@ run(struct carrier *c, const struct data *data, double seconds)
 		int level = cn_policy_level(&c->policy, c->level_min,
 		    c->level_max, c->is_rate_told ? (uint64_t)c->rate : 0,
 		    is_busy, (uint64_t)(c->now * 1e6));
-		double took, coded;
+		double better = noise(c);
+		double tried, took, coded;
 
 		assert_true(level >= c->level_min && level <= c->level_max);
 		assert_true(data->speed[level] > 0);
+		tried = try_out(c, data, better);
 		took = BATCH / (data->speed[level] * noise(c));
-		coded = BATCH / (data->ratio[level] * noise(c));
+		coded = BATCH / (data->ratio[level] * better);
 		cn_policy_learn(&c->policy, level, BATCH, (size_t)coded,
 		    (uint64_t)(took * 1e9));
 		c->count[level]++;
 		c->plain += BATCH;
 		/* coding, and the other work for each byte */
-		c->now += took + BATCH * 1e-9;
+		c->now += tried + took + BATCH * 1e-9;
 		c->sent = CN_MAX(c->sent, c->now) + coded / c->rate;
 		c->now = CN_MAX(c->now, c->sent - 0.020);
 		/* the source may be what is slow */
@@ -171,7 +194,7 @@ test_near_the_best(void **state)
 {
 	static const double rates[] = { 1e6, 5e6, 12e6, 20e6, 40e6, 80e6, 200e6,
 		1e9 };
-	static const int levels[] = { 1, 2, 3, 6, 9 };
+	static const int levels[] = { 1, 2, 3, 5, 6, 9 };
 	static const struct data *const kinds[] = { &text, &json, &flat };
 
 	(void)state;
@@ -210,19 +233,20 @@ static void
 test_ties(void **state)
 {
 	struct cn_policy p;
+	static const size_t coded[] = { 0, BATCH / 4, BATCH * 10 / 43,
+		BATCH * 10 / 46 };
 	int level = 0;
 
 	(void)state;
 	cn_policy_init(&p);
-	/* At 60 MB/s of text 1, 2 and 3 all carry 200 MB/s and more; the
-	 * coder's speed holds 3 back by less than the tie. */
-	for (unsigned i = 0; i < 20; i++) {
-		cn_policy_learn(&p, 1, BATCH, BATCH / 4, BATCH * 10 / 4);
-		cn_policy_learn(&p, 2, BATCH, BATCH * 10 / 43, BATCH * 10 / 4);
-		cn_policy_learn(&p, 3, BATCH, BATCH * 10 / 46, BATCH * 10 / 4);
-	}
+	/* All are as fast, and at 100 MB/s that is what is slow. */
 	for (uint64_t now = 0; now < 2000000; now += 1000) {
 		level = cn_policy_level(&p, 1, 3, 100000000, true, now);
+		if (cn_policy_trial(&p) != 0) {
+			cn_policy_tried(
+			    &p, coded[cn_policy_trial(&p)], BATCH * 10 / 3);
+		}
+		cn_policy_learn(&p, level, BATCH, coded[level], BATCH * 10 / 4);
 	}
 	assert_int_equal(level, 3);
 }
@@ -230,18 +254,31 @@ test_ties(void **state)
 static void
 test_rate_unknown(void **state)
 {
-	static const int ranges[][3] = { { 1, 9, 3 }, { 1, 2, 2 }, { 6, 9, 6 },
-		{ 0, 9, 3 }, { 1, 3, 3 }, { 4, 9, 6 } };
+	/* Range; the level of a carrier that waits for us, and of one that we
+	 * wait for. */
+	static const int ranges[][4] = { { 1, 9, 3, 5 }, { 1, 2, 2, 2 },
+		{ 6, 9, 6, 6 }, { 0, 9, 3, 5 }, { 1, 3, 3, 3 }, { 4, 9, 5, 5 },
+		{ 1, 5, 3, 5 } };
 
 	(void)state;
 	for (size_t i = 0; i < CN_ARRAY_LEN(ranges); i++) {
+		const int *range = ranges[i];
 		struct cn_policy p;
+		uint64_t now = 0;
 
 		cn_policy_init(&p);
-		for (unsigned j = 1; j < CN_POLICY_TRIAL_EVERY; j++) {
-			assert_int_equal(cn_policy_level(&p, ranges[i][0],
-					     ranges[i][1], 0, true, j * 50000),
-			    ranges[i][2]);
+		assert_int_equal(
+		    cn_policy_level(&p, range[0], range[1], 0, true, now),
+		    range[2]);
+		for (unsigned is_busy = 0; is_busy <= 1; is_busy++) {
+			for (unsigned j = 0; j < 8; j++) {
+				now += 50000;
+				(void)cn_policy_level(&p, range[0], range[1], 0,
+				    is_busy == 1, now);
+			}
+			assert_int_equal(cn_policy_level(&p, range[0], range[1],
+					     0, is_busy == 1, now),
+			    range[2 + is_busy]);
 		}
 	}
 }
@@ -278,6 +315,41 @@ test_coder_is_slow(void **state)
 	assert_int_equal(mostly(&c), 1);
 }
 
+/*
+ * A path that takes all at first, since its buffers are empty, and the bytes
+ * of a moment: neither makes the level go down.
+ */
+static void
+test_moments_pass(void **state)
+{
+	struct carrier c;
+	uint64_t now;
+
+	(void)state;
+	start(&c, 1, 9, 1.25e9);
+	run(&c, &text, 0.3);
+	assert_int_equal(mostly(&c), 3);
+	start(&c, 1, 3, 12.5e6);
+	run(&c, &text, 5);
+	assert_int_equal(mostly(&c), 3);
+	/* Zeros: the coder is what is slow, and 1 is the fastest. */
+	now = (uint64_t)(c.now * 1e6);
+	for (unsigned i = 0; i < 100; i++) {
+		int level =
+		    cn_policy_level(&c.policy, 1, 3, 12500000, true, now);
+
+		cn_policy_learn(
+		    &c.policy, level, BATCH, BATCH / 500, BATCH * 10 / 5);
+	}
+	now += CN_POLICY_INTERVAL_US;
+	assert_int_equal(
+	    cn_policy_level(&c.policy, 1, 3, 12500000, true, now), 3);
+	/* But if it goes on it is more than a moment. */
+	now += CN_POLICY_INTERVAL_US;
+	assert_int_equal(
+	    cn_policy_level(&c.policy, 1, 3, 12500000, true, now), 1);
+}
+
 /* The data changes: what was learned of the other levels moves along. */
 static void
 test_data_changes(void **state)
@@ -311,7 +383,7 @@ test_fixed(void **state)
 	    cn_policy_level(&c.policy, 0, 0, 1000, true, 1000000), 0);
 	/* No step of the ladder inside: the lowest that is allowed. */
 	assert_int_equal(
-	    cn_policy_level(&c.policy, 4, 5, 1000, true, 1000000), 4);
+	    cn_policy_level(&c.policy, 7, 8, 1000, true, 1000000), 7);
 }
 
 /* Any range, any news, any time: the answer is in the range. */
@@ -354,6 +426,7 @@ test_no_clock(void **state)
 	cn_policy_init(&p);
 	for (uint64_t now = 0; now < 10000000; now += 10000) {
 		level = cn_policy_level(&p, 1, 9, 1000000, true, now);
+		cn_policy_tried(&p, BATCH / 4, 0);
 		cn_policy_learn(&p, level, BATCH, BATCH / 4, 0);
 	}
 	assert_true(level >= 1 && level <= 9);
@@ -374,6 +447,7 @@ main(void)
 		cmocka_unit_test(test_rate_unknown),
 		cmocka_unit_test(test_idle_carrier_rests),
 		cmocka_unit_test(test_coder_is_slow),
+		cmocka_unit_test(test_moments_pass),
 		cmocka_unit_test(test_data_changes),
 		cmocka_unit_test(test_fixed),
 		cmocka_unit_test(test_always_in_range),

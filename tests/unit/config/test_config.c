@@ -28,6 +28,11 @@ test_smallest(void **state)
 	assert_int_equal(config->resume_window_us, 60000000);
 	assert_int_equal(config->workers, 0);
 	assert_int_equal(config->memory.limit_bytes, 512u << 20);
+	assert_null(config->store.path);
+	assert_int_equal(config->store.size_bytes, UINT64_C(10) << 30);
+	assert_int_equal(config->store.memory_bytes, 256u << 20);
+	assert_int_equal(config->store.index_bytes, 0);
+	assert_int_equal(config->store.quota_bytes, 0);
 	assert_null(config->carrier.congestion);
 	assert_int_equal(config->carrier.connect_timeout_us, 10000000);
 	assert_int_equal(config->carrier.redial_max_us, 10000000);
@@ -50,11 +55,12 @@ test_builtin_profiles(void **state)
 		const char *name;
 		uint64_t coalesce_us;
 		uint32_t min, max;
+		bool dedup;
 	} expected[] = {
-		{ "balanced", 2000, 1, 9 },
-		{ "max-reduction", 20000, 3, 9 },
-		{ "min-latency", 0, 1, 3 },
-		{ "off", 0, 0, 0 },
+		{ "balanced", 2000, 1, 9, true },
+		{ "max-reduction", 20000, 3, 9, true },
+		{ "min-latency", 0, 1, 3, true },
+		{ "off", 0, 0, 0, false },
 	};
 	struct cn_config *config = must_load("gateway: {name: lima}");
 
@@ -69,6 +75,7 @@ test_builtin_profiles(void **state)
 		assert_int_equal(profile->coalesce_us, expected[i].coalesce_us);
 		assert_int_equal(profile->level_min, expected[i].min);
 		assert_int_equal(profile->level_max, expected[i].max);
+		assert_int_equal(profile->dedup, expected[i].dedup);
 	}
 	assert_null(cn_config_profile(config, "fast"));
 	cn_config_unref(&config);
@@ -91,6 +98,7 @@ static const char whole[] =
     "    profile: mine\n"
     "    level: 4..5\n"
     "    scope: client\n"
+    "    group: pages\n"
     "    on_peer_down: queue\n"
     "    allow_unix_eof: true\n"
     "offers:\n"
@@ -98,10 +106,12 @@ static const char whole[] =
     "         connect_timeout: 1500ms}\n"
     "  sock: {to: unix:/run/s, peers: [tokyo, london], profile: off,\n"
     "         allow_unix_eof: true}\n"
-    "profiles: {mine: {coalesce: 0, level_min: 4, level_max: 12}}\n"
+    "profiles: {mine: {coalesce: 0, level_min: 4, level_max: 12,\n"
+    "           dedup: false}}\n"
     "resume_window: 90s\n"
     "workers: 2\n"
     "memory: {limit: 1GiB}\n"
+    "store: {path: /s, size: 1TiB, memory: 1GiB, index: 2MiB, quota: 1GB}\n"
     "carrier: {congestion: bbr, connect_timeout: 3s, redial_max: 1m}\n"
     "limits: {streams_per_peer: 10, window: 128KiB}\n"
     "control: {socket: /run/c}\n"
@@ -142,6 +152,8 @@ check_services(const struct cn_config *config)
 	assert_int_equal(service->coding.coalesce_us, 2000);
 	assert_int_equal(service->coding.level_min, 1);
 	assert_int_equal(service->coding.level_max, 9);
+	assert_true(service->coding.dedup);
+	assert_null(service->group);
 	service = cn_config_service(config, "web");
 	assert_int_equal(service->listen.count, 2);
 	assert_string_equal(service->listen.item[0].path, "/run/w");
@@ -152,6 +164,8 @@ check_services(const struct cn_config *config)
 	assert_int_equal(service->coding.coalesce_us, 0);
 	assert_int_equal(service->coding.level_min, 4);
 	assert_int_equal(service->coding.level_max, 5);
+	assert_false(service->coding.dedup);
+	assert_string_equal(service->group, "pages");
 }
 
 static void
@@ -163,6 +177,7 @@ check_offers(const struct cn_config *config)
 	assert_int_equal(offer->connect_timeout_us, 1500000);
 	assert_int_equal(offer->coding.level_min, 3);
 	assert_int_equal(offer->coding.level_max, 3);
+	assert_true(offer->coding.dedup);
 	assert_true(cn_config_offer_allows(offer, "london"));
 	assert_false(cn_config_offer_allows(offer, "tokyo"));
 	assert_false(cn_config_offer_allows(offer, "lond"));
@@ -170,6 +185,7 @@ check_offers(const struct cn_config *config)
 	assert_int_equal(offer->to.kind, CN_CONFIG_ADDRESS_UNIX);
 	assert_true(cn_config_offer_allows(offer, "tokyo"));
 	assert_int_equal(offer->coding.level_max, 0);
+	assert_false(offer->coding.dedup);
 }
 
 static void
@@ -186,6 +202,11 @@ check_whole(const struct cn_config *config)
 	assert_int_equal(config->resume_window_us, 90000000);
 	assert_int_equal(config->workers, 2);
 	assert_int_equal(config->memory.limit_bytes, 1u << 30);
+	assert_string_equal(config->store.path, "/s");
+	assert_int_equal(config->store.size_bytes, UINT64_C(1) << 40);
+	assert_int_equal(config->store.memory_bytes, 1u << 30);
+	assert_int_equal(config->store.index_bytes, 2u << 20);
+	assert_int_equal(config->store.quota_bytes, 1000000000);
 	assert_string_equal(config->carrier.congestion, "bbr");
 	assert_int_equal(config->carrier.redial_max_us, 60000000);
 	assert_int_equal(config->limits.streams_per_peer, 10);
@@ -248,6 +269,11 @@ test_dump_of_the_smallest(void **state)
 	    "workers: 0\n"
 	    "memory:\n"
 	    "  limit: 512MiB\n"
+	    "store:\n"
+	    "  size: 10GiB\n"
+	    "  memory: 256MiB\n"
+	    "  index: 0\n"
+	    "  quota: 0\n"
 	    "carrier:\n"
 	    "  connect_timeout: 10s\n"
 	    "  redial_max: 10s\n"
@@ -258,6 +284,41 @@ test_dump_of_the_smallest(void **state)
 	    "  level: \"info\"\n");
 	cn_config_unref(&config);
 	cn_buf_fini(&out);
+}
+
+/* The index is derived from what it has to find. */
+static void
+test_index(void **state)
+{
+	static const struct {
+		const char *store;
+		uint64_t mib;
+	} expected[] = {
+		{ "{memory: 0}", 0 },
+		{ "{memory: 0, index: 2MiB}", 0 },
+		{ "{memory: 16MiB}", 1 },
+		{ "{}", 2 },
+		{ "{memory: 1GiB}", 8 },
+		{ "{index: 3MiB}", 3 },
+		{ "{path: /s}", 64 },
+		{ "{path: /s, size: 64MiB}", 2 },
+		{ "{path: /s, size: 100GiB}", 64 },
+		{ "{path: /s, size: 1TiB}", 1024 },
+		{ "{path: /s, size: 1TiB, index: 4GiB}", 4096 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < CN_ARRAY_LEN(expected); i++) {
+		struct cn_config *config;
+		char text[128];
+
+		snprintf(text, sizeof(text), "gateway: {name: a}\nstore: %s\n",
+		    expected[i].store);
+		config = must_load(text);
+		assert_int_equal(
+		    cn_config_store_index(config), expected[i].mib << 20);
+		cn_config_unref(&config);
+	}
 }
 
 /* Other ways to write the same. */
@@ -455,6 +516,8 @@ test_example(void **state)
 	check_keys_given(
 	    cn_schema_key(root, "memory")->sub, &config->memory.entry);
 	check_keys_given(
+	    cn_schema_key(root, "store")->sub, &config->store.entry);
+	check_keys_given(
 	    cn_schema_key(root, "carrier")->sub, &config->carrier.entry);
 	check_keys_given(
 	    cn_schema_key(root, "limits")->sub, &config->limits.entry);
@@ -543,6 +606,7 @@ main(void)
 		cmocka_unit_test(test_every_key),
 		cmocka_unit_test(test_dump),
 		cmocka_unit_test(test_dump_of_the_smallest),
+		cmocka_unit_test(test_index),
 		cmocka_unit_test(test_other_spellings),
 		cmocka_unit_test(test_merge),
 		cmocka_unit_test(test_references),

@@ -61,8 +61,10 @@ test_classes(void **state)
 	    "  a: {listen: 127.0.0.1:1, peer: tokyo, level: 3}\n"
 	    "  c: {listen: 127.0.0.1:2, peer: tokyo}\n"
 	    "workers: 4\n"
+	    "store: {path: /s, size: 1TiB, memory: 1GiB, index: 1GiB, "
+	    "quota: 1MiB}\n"
 	    "log: {level: debug}\n",
-	    3,
+	    8,
 	    "~ gateway.name: \"lima\" -> \"quito\" (restart)\n"
 	    "~ gateway.listen: [\"*:3\"] -> [\"*:3\", \"[::1]:4\"] "
 	    "(restart)\n"
@@ -74,6 +76,11 @@ test_classes(void **state)
 	    "+ services.c\n"
 	    "- profiles.mine\n"
 	    "~ workers: 0 -> 4 (restart)\n"
+	    "~ store.path: none -> \"/s\" (restart)\n"
+	    "~ store.size: 10GiB -> 1TiB (restart)\n"
+	    "~ store.memory: 256MiB -> 1GiB (restart)\n"
+	    "~ store.index: 0 -> 1GiB (restart)\n"
+	    "~ store.quota: 0 -> 1MiB (restart)\n"
 	    "~ log.level: \"info\" -> \"debug\" (at once)\n");
 }
 

@@ -158,13 +158,13 @@ static void
 test_keys(void **state)
 {
 	(void)state;
-	must_fail("gateway: {name: lima, Name: x}\nstore: {}\nlogs: {}\n",
+	must_fail("gateway: {name: lima, Name: x}\nprice: {}\nlogs: {}\n",
 	    "a.yaml:1:23: error: unknown key 'Name' in gateway; did you mean "
 	    "'name'?\n"
 	    "    1 | gateway: {name: lima, Name: x}\n"
 	    "      |                       ^~~~\n"
-	    "a.yaml:2:1: error: unknown key 'store'\n"
-	    "    2 | store: {}\n"
+	    "a.yaml:2:1: error: unknown key 'price'\n"
+	    "    2 | price: {}\n"
 	    "      | ^~~~~\n"
 	    "a.yaml:3:1: error: unknown key 'logs'; did you mean 'log'?\n"
 	    "    3 | logs: {}\n"
@@ -418,6 +418,79 @@ test_levels(void **state)
 	    "      |                                  ^~\n");
 }
 
+static void
+test_store(void **state)
+{
+	(void)state;
+	must_fail("gateway: {name: lima}\n"
+		  "store: {path: s, size: 1MiB, memory: 15MiB,\n"
+		  "        index: 1, quota: 1000kB}\n",
+	    "a.yaml:2:15: error: store.path: 's' is not a path; write a "
+	    "whole path, from '/' on\n"
+	    "    2 | store: {path: s, size: 1MiB, memory: 15MiB,\n"
+	    "      |               ^\n"
+	    "a.yaml:2:24: error: store.size: 1MiB is out of range; from "
+	    "64MiB to 64TiB\n"
+	    "    2 | store: {path: s, size: 1MiB, memory: 15MiB,\n"
+	    "      |                        ^~~~\n"
+	    "a.yaml:2:38: error: store.memory: 15MiB is out of range; 0, or "
+	    "16MiB and more\n"
+	    "    2 | store: {path: s, size: 1MiB, memory: 15MiB,\n"
+	    "      |                                      ^~~~~\n"
+	    "a.yaml:3:16: error: store.index: 1 is out of range; 0, or 1MiB "
+	    "and more\n"
+	    "    3 |         index: 1, quota: 1000kB}\n"
+	    "      |                ^\n"
+	    "a.yaml:3:26: error: store.quota: 1000000 is out of range; 0, or "
+	    "1MiB and more\n"
+	    "    3 |         index: 1, quota: 1000kB}\n"
+	    "      |                          ^~~~~~\n");
+	must_fail(HEAD
+	    "services: {a: {listen: 127.0.0.1:1, peer: tokyo, group: a b}}\n"
+	    "profiles: {x: {dedup: on}}\n",
+	    "a.yaml:3:57: error: services.a.group: 'a b' is not a name; a "
+	    "name is a letter or digit, then letters, digits, '.', '-' or "
+	    "'_', 63 at most\n"
+	    "    3 | services: {a: {listen: 127.0.0.1:1, peer: tokyo, group: "
+	    "a b}}\n"
+	    "      |                                                         "
+	    "^\n"
+	    "a.yaml:4:23: error: profiles.x.dedup: 'on' is not a truth "
+	    "value; write true or false\n"
+	    "    4 | profiles: {x: {dedup: on}}\n"
+	    "      |                       ^~\n");
+}
+
+/* What loads, but not without a word. */
+static void
+test_warnings(void **state)
+{
+	must_warn(HEAD
+	    "services:\n"
+	    "  a: {listen: 127.0.0.1:1, peer: tokyo, group: g}\n"
+	    "  b: {listen: 127.0.0.1:2, peer: tokyo, group: g, scope: "
+	    "connection}\n"
+	    "  c: {listen: 127.0.0.1:4, peer: tokyo, group: g, scope: peer}\n"
+	    "  d: {listen: 127.0.0.1:5, peer: tokyo, group: g, scope: "
+	    "client}\n"
+	    "store: {path: /s, memory: 0}\n",
+	    "a.yaml:5:48: warning: services.b.group has no effect with scope "
+	    "connection; its connections share with nothing\n"
+	    "    5 |   b: {listen: 127.0.0.1:2, peer: tokyo, group: g, scope: "
+	    "connection}\n"
+	    "      |                                                ^\n"
+	    "a.yaml:6:48: warning: services.c.group has no effect with scope "
+	    "peer; all services of that scope share already\n"
+	    "    6 |   c: {listen: 127.0.0.1:4, peer: tokyo, group: g, scope: "
+	    "peer}\n"
+	    "      |                                                ^\n"
+	    "a.yaml:8:15: warning: store.path: there is no store; "
+	    "store.memory is 0\n"
+	    "    8 | store: {path: /s, memory: 0}\n"
+	    "      |               ^~\n");
+	(void)state;
+}
+
 #define UNIX_TEXT                                                              \
 	"on a Unix socket a crash of the gateway looks like a clean end of "   \
 	"the stream; if that may be, add 'allow_unix_eof: true'\n"
@@ -597,6 +670,8 @@ main(void)
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_cross),
 		cmocka_unit_test(test_levels),
+		cmocka_unit_test(test_store),
+		cmocka_unit_test(test_warnings),
 		cmocka_unit_test(test_unix),
 		cmocka_unit_test(test_listeners),
 		cmocka_unit_test(test_files_together),

@@ -123,6 +123,87 @@ test_answers(void **state)
 	cn_reply_fini(&reply);
 }
 
+/* Raw bytes behind the reply, however they come, and the reply after. */
+static void
+test_bytes_behind_a_reply(void **state)
+{
+	static const char answer[] =
+	    "{\"id\":1,\"ok\":true,\"data\":{},\"payload\":5}\na\nb\nc"
+	    "{\"id\":2,\"ok\":true,\"data\":{}}\n";
+	static const size_t pieces[] = { 1, 50, 1000 };
+
+	(void)state;
+	for (size_t i = 0; i < CN_ARRAY_LEN(pieces); i++) {
+		struct cn_request request = { .command = CN_COMMAND_VERSION };
+		struct cn_client *client;
+		struct cn_reply reply;
+		struct server server;
+		const uint8_t *bytes;
+
+		server_start(&server, answer, pieces[i]);
+		assert_int_equal(
+		    cn_client_open(server.path, 200000, &client), CN_OK);
+		cn_reply_init(&reply);
+		assert_int_equal(
+		    cn_client_call_raw(client, &request, NULL, &reply, &bytes),
+		    CN_OK);
+		assert_int_equal(reply.payload, 5);
+		assert_memory_equal(bytes, "a\nb\nc", 5);
+		cn_reply_fini(&reply);
+		assert_int_equal(
+		    cn_client_call(client, &request, &reply), CN_OK);
+		assert_int_equal(reply.payload, 0);
+		cn_reply_fini(&reply);
+		cn_client_close(&client);
+		server_stop(&server);
+	}
+}
+
+/* Raw bytes that never come, and more than may be. */
+static void
+test_bytes_that_are_missing(void **state)
+{
+	struct cn_reply reply;
+
+	(void)state;
+	assert_int_equal(
+	    ask("{\"id\":1,\"ok\":true,\"data\":{},\"payload\":5}\nabcd", 1000,
+		&reply),
+	    CN_ETIMEDOUT);
+	assert_null(reply.data);
+	assert_int_equal(
+	    ask("{\"id\":1,\"ok\":true,\"data\":{},\"payload\":9999999}\n",
+		1000, &reply),
+	    CN_EPROTO);
+	assert_null(reply.data);
+}
+
+/* A gateway that hangs up on it: no signal, no waiting. */
+static void
+test_bytes_behind_a_request(void **state)
+{
+	static uint8_t payload[CN_PAYLOAD_MAX];
+	struct cn_request request = {
+		.command = CN_COMMAND_STORE_IMPORT,
+		.payload = sizeof(payload),
+	};
+	struct cn_client *client;
+	struct cn_reply reply;
+	const uint8_t *bytes;
+	struct server server;
+
+	(void)state;
+	server_start(&server, "", 1);
+	assert_int_equal(cn_client_open(server.path, 200000, &client), CN_OK);
+	cn_reply_init(&reply);
+	assert_int_equal(
+	    cn_client_call_raw(client, &request, payload, &reply, &bytes),
+	    CN_ECLOSED);
+	assert_null(bytes);
+	cn_client_close(&client);
+	server_stop(&server);
+}
+
 static void
 test_bad_answers(void **state)
 {
@@ -177,6 +258,9 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_answers),
+		cmocka_unit_test(test_bytes_behind_a_reply),
+		cmocka_unit_test(test_bytes_that_are_missing),
+		cmocka_unit_test(test_bytes_behind_a_request),
 		cmocka_unit_test(test_bad_answers),
 		cmocka_unit_test(test_nobody_there),
 		cmocka_unit_test(test_paths),

@@ -12,6 +12,10 @@
 #include "control/message.h"
 #include "mutate.h"
 
+#define KEY "00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff"
+#define KEY_BAD                                                                \
+	"00FF00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff00ff"
+
 static int
 decode(const char *line, struct cn_request *ret)
 {
@@ -38,7 +42,10 @@ test_requests_round_trip(void **state)
 			.command = (enum cn_command)i,
 			.stream = 4711,
 			.cursor = INT64_MAX,
-			.limit = 17 };
+			.limit = 17,
+			.bytes = 12,
+			.payload = CN_PAYLOAD_MAX,
+			.key = { 0x01, 0xfe } };
 		struct cn_request got;
 		struct cn_buf buf;
 
@@ -58,6 +65,19 @@ test_requests_round_trip(void **state)
 		    i == CN_COMMAND_STREAM_KILL) {
 			assert_int_equal(got.stream, 4711);
 		}
+		if (i == CN_COMMAND_STORE_VERIFY ||
+		    i == CN_COMMAND_STORE_EXPORT ||
+		    i == CN_COMMAND_STORE_IMPORT) {
+			assert_true(got.cursor == INT64_MAX);
+		}
+		assert_int_equal(
+		    got.bytes, i == CN_COMMAND_STORE_TRIM ? 12 : 0);
+		assert_int_equal(got.payload,
+		    i == CN_COMMAND_STORE_IMPORT ? CN_PAYLOAD_MAX : 0);
+		if (i == CN_COMMAND_STORE_IMPORT ||
+		    i == CN_COMMAND_STORE_EXPORT) {
+			assert_memory_equal(got.key, in.key, sizeof(in.key));
+		}
 		cn_buf_fini(&buf);
 	}
 }
@@ -66,7 +86,9 @@ static void
 test_what_changes_needs_more(void **state)
 {
 	static const enum cn_command changing[] = { CN_COMMAND_STREAM_KILL,
-		CN_COMMAND_RELOAD };
+		CN_COMMAND_RELOAD, CN_COMMAND_STORE_VERIFY,
+		CN_COMMAND_STORE_TRIM, CN_COMMAND_STORE_EXPORT,
+		CN_COMMAND_STORE_IMPORT };
 
 	(void)state;
 	for (unsigned i = CN_COMMAND_NONE + 1; i < CN_COMMAND_MAX; i++) {
@@ -101,6 +123,23 @@ test_page_limit_is_capped(void **state)
 	assert_int_equal(request.limit, CN_SNAP_STREAMS_PAGE);
 }
 
+/* What follows a request follows it also when it is refused. */
+static void
+test_payload_of_the_refused(void **state)
+{
+	struct cn_request request;
+
+	(void)state;
+	assert_int_equal(decode("{\"v\":1,\"id\":9,\"cmd\":\"store-import\","
+				"\"payload\":77}",
+			     &request),
+	    CN_EPROTO);
+	assert_int_equal(request.payload, 77);
+	assert_int_equal(
+	    decode("{\"v\":2,\"payload\":77}", &request), CN_EPROTO);
+	assert_int_equal(request.payload, 77);
+}
+
 static void
 test_bad_requests(void **state)
 {
@@ -131,6 +170,30 @@ test_bad_requests(void **state)
 	    "{\"v\":1,\"id\":9,\"cmd\":\"stream-kill\",\"stream\":0}",
 	    CN_REPLY_BAD_REQUEST, 9);
 	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"streams\",\"limit\":0}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	/* The store's. */
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"store-trim\"}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"store-trim\",\"bytes\":-1}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"store\",\"bytes\":1}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	assert_refused(
+	    "{\"v\":1,\"id\":9,\"cmd\":\"store-verify\",\"key\":\"" KEY "\"}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"store-export\"}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"store-export\",\"key\":"
+		       "\"" KEY "0\"}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"store-export\",\"key\":"
+		       "\"" KEY_BAD "\"}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"store-import\",\"key\":"
+		       "\"" KEY "\"}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"store-import\",\"key\":"
+		       "\"" KEY "\",\"payload\":2097153}",
 	    CN_REPLY_BAD_REQUEST, 9);
 	/* Twice the same name: which one would count? */
 	assert_refused("{\"v\":1,\"id\":9,\"id\":8,\"cmd\":\"status\"}",
@@ -415,6 +478,7 @@ main(void)
 		cmocka_unit_test(test_requests_round_trip),
 		cmocka_unit_test(test_what_changes_needs_more),
 		cmocka_unit_test(test_page_limit_is_capped),
+		cmocka_unit_test(test_payload_of_the_refused),
 		cmocka_unit_test(test_bad_requests),
 		cmocka_unit_test(test_damaged_requests),
 		cmocka_unit_test(test_errors_round_trip),

@@ -96,6 +96,8 @@ test_round_trips(void **state)
 	assert_round_trip(&cn_snap_stream_shape);
 	assert_round_trip(&cn_snap_peers_shape);
 	assert_round_trip(&cn_snap_services_shape);
+	assert_round_trip(&cn_snap_store_shape);
+	assert_round_trip(&cn_snap_walk_shape);
 }
 
 /* A table with two rows for one field, or one forgotten, is a typing error. */
@@ -144,6 +146,8 @@ test_tables_cover_their_structs(void **state)
 	assert_covered(&cn_snap_streams_shape);
 	assert_covered(&cn_snap_peers_shape);
 	assert_covered(&cn_snap_services_shape);
+	assert_covered(&cn_snap_store_shape);
+	assert_covered(&cn_snap_walk_shape);
 }
 
 static void

@@ -525,6 +525,14 @@ torture(int (*operation)(void))
 	assert_in_range(cn_alloc_count(), count, count + 32);
 }
 
+static int
+do_derive(void)
+{
+	uint8_t secret[CN_KEY_SECRET_BYTES];
+
+	return cn_key_derive(saved, "compressnet store", secret);
+}
+
 static void
 test_without_memory(void **state CN_UNUSED)
 {
@@ -533,7 +541,44 @@ test_without_memory(void **state CN_UNUSED)
 	torture(do_generate);
 	torture(do_load);
 	torture(do_save);
+	torture(do_derive);
 	cn_key_free(&saved);
+}
+
+/* By RFC 5869 from the seed of RFC 8410, computed with another program. */
+static void
+test_derived_secrets(void **state CN_UNUSED)
+{
+	static const uint8_t expected[] = { 0xeb, 0xeb, 0x5a, 0x1b, 0x50, 0x28,
+		0x54, 0xfa, 0xd8, 0x3c, 0xd6, 0xb3, 0xd7, 0x94, 0xf3, 0xff,
+		0xf5, 0xe1, 0xe3, 0x09, 0xe2, 0xac, 0x78, 0xdf, 0x6d, 0x2a,
+		0x62, 0x22, 0x40, 0x3a, 0xa1, 0xd0 };
+	char label[CN_KEY_LABEL_MAX + 2];
+	uint8_t secret[CN_KEY_SECRET_BYTES], other[CN_KEY_SECRET_BYTES];
+	struct cn_key *key = NULL, *stranger = NULL;
+
+	write_file(rfc8410_pem, strlen(rfc8410_pem), 0600);
+	assert_int_equal(cn_key_load(path, &key, why, sizeof(why)), CN_OK);
+	assert_int_equal(cn_key_derive(key, "compressnet store", secret), 0);
+	assert_memory_equal(secret, expected, sizeof(secret));
+	/* Another label, another key: another secret. */
+	assert_int_equal(cn_key_derive(key, "compressnet stor", other), 0);
+	assert_memory_not_equal(secret, other, sizeof(secret));
+	assert_int_equal(cn_key_generate(&stranger), CN_OK);
+	assert_int_equal(
+	    cn_key_derive(stranger, "compressnet store", other), 0);
+	assert_memory_not_equal(secret, other, sizeof(secret));
+	/* The longest label is good; what is not is no secret. */
+	memset(label, 'x', sizeof(label));
+	label[CN_KEY_LABEL_MAX + 1] = '\0';
+	memcpy(other, secret, sizeof(other));
+	assert_int_equal(cn_key_derive(key, label, other), CN_EINVAL);
+	assert_int_equal(cn_key_derive(key, "", other), CN_EINVAL);
+	assert_memory_equal(secret, other, sizeof(secret));
+	label[CN_KEY_LABEL_MAX] = '\0';
+	assert_int_equal(cn_key_derive(key, label, other), CN_OK);
+	cn_key_free(&stranger);
+	cn_key_free(&key);
 }
 
 int
@@ -552,6 +597,7 @@ main(void)
 		TEST(test_files_that_are_none),
 		TEST(test_keys_of_other_kinds),
 		TEST(test_damaged_files),
+		TEST(test_derived_secrets),
 		TEST(test_without_memory),
 	};
 

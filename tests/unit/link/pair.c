@@ -12,8 +12,9 @@
 #include "base/hash.h"
 #include "base/pool.h"
 #include "codec/codec.h"
+#include "codec/dedup.h"
 
-const struct cn_link_profile pair_profile = { 0, 1, 3 };
+const struct cn_link_profile pair_profile = { 0, 1, 3, true };
 
 void
 pair_config(struct cn_link_config *config)
@@ -28,8 +29,41 @@ pair_config(struct cn_link_config *config)
 	};
 }
 
+static void
+on_wake(void *arg)
+{
+	(*(unsigned *)arg)++;
+}
+
+static void
+make_store(struct pair *p, int side, uint64_t memory_bytes)
+{
+	struct cn_store_config config = {
+		.memory_bytes = memory_bytes,
+		.index_bytes = 1u << 20,
+		.epoch = 0x1111111111111111u * (unsigned)(side + 1),
+	};
+	uint8_t peer[CN_IMAGE_PEER_BYTES];
+
+	memset(peer, 2 - side, sizeof(peer));
+	memset(p->hello[side].boot_id, side + 1, CN_BOOT_ID_BYTES);
+	assert_int_equal(
+	    cn_store_create(&config, p->now, &p->store[side]), CN_OK);
+	assert_int_equal(
+	    cn_dedup_scratch_create(p->store[side], &p->scratch[side]), CN_OK);
+	assert_int_equal(cn_dedup_create(p->store[side], p->scratch[side], peer,
+			     on_wake, &p->wakes[side], &p->dedup[side]),
+	    CN_OK);
+}
+
 struct pair *
 pair_create(const struct cn_link_config *config)
+{
+	return pair_create_stored(config, 0);
+}
+
+struct pair *
+pair_create_stored(const struct cn_link_config *config, uint64_t memory_bytes)
 {
 	struct cn_codec_config codec = {
 		.contexts_bytes = 32u << 20,
@@ -44,6 +78,10 @@ pair_create(const struct cn_link_config *config)
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(cn_pool_create(96u << 20, &p->pool[i]), CN_OK);
 		assert_int_equal(cn_codec_create(&codec, &p->codec[i]), CN_OK);
+		if (memory_bytes > 0) {
+			make_store(p, i, memory_bytes);
+		}
+		p->config.dedup = p->dedup[i];
 		p->config.is_dialler = i == 0;
 		p->config.pool = p->pool[i];
 		p->config.codec = p->codec[i];
@@ -64,6 +102,9 @@ pair_free(struct pair **pp)
 	*pp = NULL;
 	for (int i = 0; i < 2; i++) {
 		cn_link_free(&p->link[i]);
+		cn_dedup_free(&p->dedup[i]);
+		cn_dedup_scratch_free(&p->scratch[i]);
+		cn_store_free(&p->store[i]);
 		assert_int_equal(cn_pool_used(p->pool[i]), 0);
 		assert_int_equal(cn_pool_promised(p->pool[i]), 0);
 		cn_codec_free(&p->codec[i]);
@@ -94,13 +135,14 @@ pair_detach(struct pair *p, uint32_t slot)
 	}
 }
 
-struct cn_stream *
-pair_open(struct pair *p, int side, uint64_t scope)
+static struct cn_stream *
+open_stream(struct pair *p, int side, uint64_t scope, bool is_unstored)
 {
 	struct cn_link_open open = {
 		.service = "web",
 		.scope = scope,
 		.client = "192.0.2.1:4711",
+		.is_unstored = is_unstored,
 		.profile = pair_profile,
 	};
 	struct cn_stream *s;
@@ -110,6 +152,18 @@ pair_open(struct pair *p, int side, uint64_t scope)
 	assert_true(cn_stream_id(s) < PAIR_ENDS);
 	p->end[side][cn_stream_id(s)].stream = s;
 	return s;
+}
+
+struct cn_stream *
+pair_open(struct pair *p, int side, uint64_t scope)
+{
+	return open_stream(p, side, scope, false);
+}
+
+struct cn_stream *
+pair_open_unstored(struct pair *p, int side, uint64_t scope)
+{
+	return open_stream(p, side, scope, true);
 }
 
 size_t

@@ -19,6 +19,9 @@
 
 struct cn_pool;
 struct cn_codec;
+struct cn_dedup;
+struct cn_dedup_scratch;
+struct cn_store;
 
 #define PAIR_SLOTS 2u
 #define PAIR_BUF (1u << 20)
@@ -37,6 +40,10 @@ struct pair {
 	uint64_t now;
 	struct cn_pool *pool[2];
 	struct cn_codec *codec[2];
+	struct cn_store *store[2]; /* NULL: none */
+	struct cn_dedup_scratch *scratch[2];
+	struct cn_dedup *dedup[2];
+	unsigned wakes[2];
 	struct cn_link *link[2];
 	struct cn_link_config config;
 	struct cn_hello hello[2];
@@ -57,6 +64,9 @@ extern const struct cn_link_profile pair_profile;
 
 void pair_config(struct cn_link_config *config);
 struct pair *pair_create(const struct cn_link_config *config);
+/* The same with a store of so much memory on each side. */
+struct pair *pair_create_stored(
+    const struct cn_link_config *config, uint64_t memory_bytes);
 void pair_free(struct pair **pp);
 
 /* A new carrier in the slot, on both sides. */
@@ -64,6 +74,8 @@ void pair_attach(struct pair *p, uint32_t slot);
 void pair_detach(struct pair *p, uint32_t slot);
 
 struct cn_stream *pair_open(struct pair *p, int side, uint64_t scope);
+/* … whose bytes neither side keeps. */
+struct cn_stream *pair_open_unstored(struct pair *p, int side, uint64_t scope);
 size_t pair_write(
     struct pair *p, int side, uint64_t id, const void *bytes, size_t len);
 /* Take all that can be read; at the end of file shut down. */

@@ -9,11 +9,14 @@
 #include "base/rand.h"
 #include "link/state.h"
 
-/* The table alone: a slot of which nothing else is used. */
+/* The table alone: a link and a slot of which nothing else is used. */
+static struct cn_link link;
+
 static void
 init(struct cn_slot *slot)
 {
 	memset(slot, 0, sizeof(*slot));
+	cn_list_init(&link.parked);
 	cn_ranges_init(&slot->nacked, CN_LINK_WITHHELD_MAX);
 	cn_ranges_init(&slot->withheld, CN_LINK_WITHHELD_MAX);
 }
@@ -84,7 +87,8 @@ test_model(void **state)
 			for (uint64_t i = front; i < ack.next; i++) {
 				settled[i] = true;
 			}
-			assert_int_equal(cn_sent_settle(&slot, &ack), CN_OK);
+			assert_int_equal(
+			    cn_sent_settle(&link, &slot, &ack), CN_OK);
 			while (front < sent && settled[front]) {
 				front++;
 			}
@@ -113,7 +117,7 @@ test_caps(void **state)
 	}
 	assert_false(cn_sent_has_room(&slot.sent, 0));
 	ack.next = CN_SENT_BLOCKS;
-	assert_int_equal(cn_sent_settle(&slot, &ack), CN_OK);
+	assert_int_equal(cn_sent_settle(&link, &slot, &ack), CN_OK);
 	for (unsigned i = 0; i < CN_SENT_ENTRIES / 512; i++) {
 		send_block(&slot, 512);
 	}
@@ -134,15 +138,15 @@ test_absurd(void **state)
 	for (unsigned i = 0; i < 3; i++) {
 		send_block(&slot, 1);
 	}
-	assert_int_equal(cn_sent_settle(&slot, &ack), CN_EPROTO);
+	assert_int_equal(cn_sent_settle(&link, &slot, &ack), CN_EPROTO);
 	ack.next = 0;
 	ack.ranges = 1;
 	ack.range[0].skip = 3;
 	ack.range[0].run = 1;
-	assert_int_equal(cn_sent_settle(&slot, &ack), CN_EPROTO);
+	assert_int_equal(cn_sent_settle(&link, &slot, &ack), CN_EPROTO);
 	ack.range[0].skip = CN_VARINT_MAX;
 	ack.range[0].run = CN_VARINT_MAX;
-	assert_int_equal(cn_sent_settle(&slot, &ack), CN_EPROTO);
+	assert_int_equal(cn_sent_settle(&link, &slot, &ack), CN_EPROTO);
 	assert_int_equal(cn_sent_rebuild(NULL, &slot, 3, false, 0), CN_EPROTO);
 	assert_int_equal(
 	    cn_sent_rebuild(NULL, &slot, CN_VARINT_MAX, false, 0), CN_EPROTO);

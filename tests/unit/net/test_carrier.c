@@ -40,8 +40,9 @@ struct side {
 	struct cn_prng to_send, to_hear;
 	uint64_t left; /* bytes still to be sent */
 	uint64_t heard_bytes;
-	size_t piece; /* fragment size that it pulls */
-	size_t hold;  /* takes whole multiples of this alone */
+	size_t piece;  /* fragment size that it pulls */
+	size_t hold;   /* takes whole multiples of this alone */
+	bool is_sated; /* wants no more bytes */
 	unsigned paths;
 	uint64_t path_rate, path_rtt;
 };
@@ -100,6 +101,9 @@ on_bytes(
 	size_t take = side->hold > 1 ? len - len % side->hold : len;
 
 	*used = take;
+	if (side->is_sated) {
+		return CN_EBUSY;
+	}
 	side->heard_bytes += take;
 	while (take > 0) {
 		size_t n = CN_MIN(take, sizeof(expected));
@@ -291,6 +295,30 @@ test_bytes_cross_both_ways(void **state)
 	cn_carrier_close(&dialler.carrier, NULL, 0);
 	RUN_UNTIL(acceptor.why != 1);
 	assert_int_equal(acceptor.why, CN_ECLOSED);
+}
+
+/* Busy is who has bytes waiting for the path, not who has just written. */
+static void
+test_busy_is_a_queue(void **state)
+{
+	const uint64_t some = 4096, more = 8u << 20;
+
+	(void)state;
+	make_carriers();
+	RUN_UNTIL(dialler.is_live && acceptor.is_live);
+	dialler.left = some;
+	assert_int_equal(cn_carrier_flush(dialler.carrier), CN_OK);
+	assert_false(cn_carrier_is_busy(dialler.carrier));
+	dialler.left = more;
+	assert_int_equal(cn_carrier_flush(dialler.carrier), CN_OK);
+	RUN_UNTIL(acceptor.heard_bytes == some + more);
+	assert_false(cn_carrier_is_busy(dialler.carrier));
+	/* Who reads no more makes a queue. */
+	acceptor.is_sated = true;
+	dialler.left = 64u << 20;
+	assert_int_equal(cn_carrier_flush(dialler.carrier), CN_OK);
+	RUN_UNTIL(cn_carrier_is_busy(dialler.carrier));
+	assert_true(dialler.left > 0);
 }
 
 static void
@@ -710,6 +738,7 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_bytes_cross_both_ways),
+		TEST(test_busy_is_a_queue),
 		TEST(test_rekeys_while_bytes_cross),
 		TEST(test_flood_of_key_updates),
 		TEST(test_false_hellos),

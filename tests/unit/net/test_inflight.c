@@ -117,6 +117,10 @@ expect_short_queue(double mbit, uint64_t rtt_us)
 	queue = path_run(&path, &inflight, 3000, &use);
 	queue = path_run(&path, &inflight, 10000, &use);
 	assert_true(inflight.limit > 0);
+	assert_true(inflight.full < inflight.limit);
+	assert_in_range(inflight.full,
+	    (uint64_t)(path.rate * 0.95 * (double)rtt_us),
+	    (uint64_t)(path.rate * 1.05 * (double)rtt_us));
 	assert_true(queue < 2.0 * (double)slack);
 	assert_true(use > 0.98);
 	assert_in_range(inflight.rate_bps, (uint64_t)(path.rate * 0.95e6),

@@ -58,6 +58,25 @@ static const struct cn_batch_head batches[] = {
 	    .ext = ext,
 	    .ext_len = sizeof(ext),
 	    .hash = 5 },
+	/* Raw, its payload shorter than what it says. */
+	{ .stream = 4,
+	    .offset = 0,
+	    .plain_len = CN_BATCH_PLAIN_MAX,
+	    .coded_len = 20,
+	    .coding = CN_CODING_RAW,
+	    .ext = ext,
+	    .ext_len = sizeof(ext),
+	    .hash = 5 },
+	/* At the begin of a stream, the prefix from elsewhere. */
+	{ .stream = 4,
+	    .offset = 0,
+	    .plain_len = CN_BATCH_PLAIN_MAX,
+	    .coded_len = 30,
+	    .prefix_len = CN_BATCH_PREFIX_MAX,
+	    .coding = CN_CODING_ZSTD,
+	    .ext = ext,
+	    .ext_len = sizeof(ext),
+	    .hash = 5 },
 };
 
 /* Encode the head again that a fragment was decoded from. */
@@ -338,6 +357,17 @@ test_batch_limits(void **state)
 	    DECODE(0x03, 16, 0, 0, 1, 1, 0, 2, 1, 1, HASH), CN_EPROTO);
 	assert_int_equal(
 	    DECODE(0x03, 18, 0, 0, 1, 1, 0, 4, 1, 0, 1, 0, HASH), CN_EPROTO);
+	/* With them raw may be less than plain, never more, never nothing,
+	 * and a prefix may reach before the stream; raw has none still. */
+	assert_int_equal(DECODE(0x03, 16, 0, 0, 2, 1, 0, 2, 1, 0, HASH), CN_OK);
+	assert_int_equal(
+	    DECODE(0x03, 16, 0, 0, 1, 2, 0, 2, 1, 0, HASH), CN_EPROTO);
+	assert_int_equal(
+	    DECODE(0x03, 16, 0, 0, 2, 0, 0, 2, 1, 0, HASH), CN_EPROTO);
+	assert_int_equal(
+	    DECODE(0x03, 17, 0, 0, 2, 1, 1, 9, 2, 1, 0, HASH), CN_OK);
+	assert_int_equal(
+	    DECODE(0x03, 15, 0, 0, 2, 1, 1, 9, 0, HASH), CN_EPROTO);
 }
 
 static void
@@ -418,6 +448,36 @@ test_hashes(void **state)
 	assert_true(cn_block_lane_hash(&l2, plain, 4) != lane);
 }
 
+static void
+check_ext_hash(const uint8_t *bytes, size_t len, void *arg)
+{
+	static const uint8_t plain[4] = { 1, 2, 3, 4 };
+	struct cn_batch_head head = {
+		.stream = 1, .plain_len = 4, .ext = bytes, .ext_len = len
+	};
+	bool is_same = len == sizeof(ext) && memcmp(bytes, ext, len) == 0;
+	uint64_t hash = cn_block_batch_hash(&head, plain, 4);
+
+	assert_int_equal(hash == *(uint64_t *)arg, is_same);
+	head.ext_len = 0;
+	assert_int_equal(
+	    hash == cn_block_batch_hash(&head, plain, 4), len == 0);
+}
+
+/* Whatever changes in the extensions changes the hash. */
+static void
+test_hash_covers_extensions(void **state)
+{
+	static const uint8_t plain[4] = { 1, 2, 3, 4 };
+	const struct cn_batch_head head = {
+		.stream = 1, .plain_len = 4, .ext = ext, .ext_len = sizeof(ext)
+	};
+	uint64_t hash = cn_block_batch_hash(&head, plain, 4);
+
+	(void)state;
+	cn_mutate_each(ext, sizeof(ext), check_ext_hash, &hash);
+}
+
 /* Wire cost of a lone small message is a promise of the design. */
 static void
 test_heads_are_small(void **state)
@@ -446,6 +506,7 @@ main(void)
 		cmocka_unit_test(test_batch_limits),
 		cmocka_unit_test(test_ext_is_full),
 		cmocka_unit_test(test_hashes),
+		cmocka_unit_test(test_hash_covers_extensions),
 		cmocka_unit_test(test_heads_are_small),
 	};
 

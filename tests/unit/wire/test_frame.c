@@ -60,7 +60,7 @@ check_frames(const uint8_t *bytes, size_t len, void *arg)
 static void
 test_round_trips(void **state)
 {
-	bool seen[CN_FRAME_CLOSE + 1] = { false };
+	bool seen[CN_FRAME_LACK + 1] = { false };
 	uint8_t out[SIZE_MAX_HERE];
 
 	(void)state;
@@ -165,9 +165,9 @@ static void
 test_limits(void **state)
 {
 	(void)state;
-	/* Types: 0, the log's room, the last before may-ignore. */
+	/* Types: 0, the first and the last unknown before may-ignore. */
 	assert_int_equal(DECODE(0x00), CN_EPROTO);
-	assert_int_equal(DECODE(0x14), CN_EPROTO);
+	assert_int_equal(DECODE(0x18), CN_EPROTO);
 	assert_int_equal(DECODE(0x7f), CN_EPROTO);
 	/* DATA of no bytes; past the greatest offset by one. */
 	assert_int_equal(DECODE(0x02, 0, 0, 0), CN_EPROTO);
@@ -207,6 +207,94 @@ test_limits(void **state)
 	assert_int_equal(DECODE(OPEN_HEAD, 1, 'x', 3, 1, 1, '1'), CN_OK);
 	assert_int_equal(DECODE(OPEN_HEAD, 1, 'x', 3, 1, 1, 0), CN_EPROTO);
 	assert_int_equal(DECODE(OPEN_HEAD, 1, 'x', 3, 2, 1, 0), CN_OK);
+}
+
+#define EPOCH 1, 2, 3, 4, 5, 6, 7, 8
+
+static void
+test_log_fields(void **state)
+{
+	static const uint8_t have[] = { 0x14, 1, EPOCH, 2, 5, 0, 0, 0, 0, 0, 0,
+		0, 9 };
+	static const uint8_t want[] = { 0x15, 0, EPOCH, 10, 0 };
+	static const uint8_t lack[] = { 0x17, 1, EPOCH, 0x40, 70, 3 };
+	uint8_t extents[1 + 1 + 8 + 1 + 4 * CN_LOG_EXTENTS] = { 0x16, 0, EPOCH,
+		6, 1, 2, 3, 4 };
+	struct cn_cursor in;
+	struct cn_frame f;
+
+	(void)state;
+	extents[sizeof(extents) - 1] = 8;
+	cn_cursor_init(&in, have, sizeof(have));
+	assert_int_equal(cn_frame_decode(&in, &f), CN_OK);
+	assert_int_equal(f.type, CN_FRAME_HAVE);
+	assert_int_equal(f.u.have.flags, CN_LOG_OF_RECEIVER);
+	assert_true(f.u.have.epoch == UINT64_C(0x0102030405060708));
+	assert_int_equal(f.u.have.level, 2);
+	assert_int_equal(f.u.have.index, 5);
+	assert_int_equal(f.u.have.hash, 9);
+	cn_cursor_init(&in, want, sizeof(want));
+	assert_int_equal(cn_frame_decode(&in, &f), CN_OK);
+	assert_int_equal(f.u.want.flags, 0);
+	assert_int_equal(f.u.want.level, 10);
+	assert_int_equal(f.u.want.index, 0);
+	cn_cursor_init(&in, lack, sizeof(lack));
+	assert_int_equal(cn_frame_decode(&in, &f), CN_OK);
+	assert_int_equal(f.u.lack.flags, CN_LOG_OF_RECEIVER);
+	assert_int_equal(f.u.lack.pos, 70);
+	assert_int_equal(f.u.lack.len, 3);
+	cn_cursor_init(&in, extents, sizeof(extents));
+	assert_int_equal(cn_frame_decode(&in, &f), CN_OK);
+	assert_int_equal(f.u.extents.sequence, 6);
+	assert_int_equal(f.u.extents.hash[0], 0x01020304);
+	assert_int_equal(f.u.extents.hash[1], 0);
+	assert_int_equal(f.u.extents.hash[31], 8);
+}
+
+/* 2^60 - 1, 2^60, 2^60 - 3; 2^40 - 1, 2^40. */
+#define LAST 0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff
+#define END 0xd0, 0, 0, 0, 0, 0, 0, 0
+#define LAST_LESS_2 0xcf, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xfd
+#define SEGMENT_LAST 0xc0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff
+#define SEGMENT_END 0xc0, 0, 1, 0, 0, 0, 0, 0
+
+static void
+test_log_limits(void **state)
+{
+	uint8_t extents[18 + 4 * CN_LOG_EXTENTS] = { 0x16, 0, EPOCH,
+		SEGMENT_LAST };
+
+	(void)state;
+	/* WANT: flags; level; index in its level. */
+	assert_int_equal(DECODE(0x15, 1, EPOCH, 0, 0), CN_OK);
+	assert_int_equal(DECODE(0x15, 2, EPOCH, 0, 0), CN_EPROTO);
+	assert_int_equal(DECODE(0x15, 0, EPOCH, 11, 0), CN_EPROTO);
+	assert_int_equal(DECODE(0x15, 0, EPOCH, 10, 1), CN_EPROTO);
+	assert_int_equal(DECODE(0x15, 0, EPOCH, 9, 15), CN_OK);
+	assert_int_equal(DECODE(0x15, 0, EPOCH, 9, 16), CN_EPROTO);
+	assert_int_equal(DECODE(0x15, 0, EPOCH, 0, SEGMENT_LAST), CN_OK);
+	assert_int_equal(DECODE(0x15, 0, EPOCH, 0, SEGMENT_END), CN_EPROTO);
+	/* HAVE: the same, and a hash. */
+	assert_int_equal(DECODE(0x14, 0, EPOCH, 9, 15, EPOCH), CN_OK);
+	assert_int_equal(DECODE(0x14, 0, EPOCH, 9, 16, EPOCH), CN_EPROTO);
+	assert_int_equal(DECODE(0x14, 2, EPOCH, 9, 15, EPOCH), CN_EPROTO);
+	assert_int_equal(DECODE(0x14, 0, EPOCH, 9, 15), CN_EPROTO);
+	/* LACK: flags; nothing; position; end. */
+	assert_int_equal(DECODE(0x17, 2, EPOCH, 0, 1), CN_EPROTO);
+	assert_int_equal(DECODE(0x17, 0, EPOCH, 0, 0), CN_EPROTO);
+	assert_int_equal(DECODE(0x17, 0, EPOCH, LAST, 1), CN_OK);
+	assert_int_equal(DECODE(0x17, 0, EPOCH, LAST, 2), CN_EPROTO);
+	assert_int_equal(DECODE(0x17, 0, EPOCH, END, 1), CN_EPROTO);
+	assert_int_equal(DECODE(0x17, 0, EPOCH, LAST_LESS_2, 3), CN_OK);
+	assert_int_equal(DECODE(0x17, 0, EPOCH, LAST_LESS_2, 4), CN_EPROTO);
+	assert_int_equal(DECODE(0x17, 0, EPOCH, 0, END), CN_OK);
+	assert_int_equal(DECODE(0x17, 0, EPOCH, 1, END), CN_EPROTO);
+	/* EXTENTS: the last segment, the first that is none; flags. */
+	assert_int_equal(decode_one(extents, sizeof(extents)), CN_OK);
+	extents[1] = 2;
+	assert_int_equal(decode_one(extents, sizeof(extents)), CN_EPROTO);
+	memcpy(extents, (const uint8_t[]){ 0x16, 0, EPOCH, SEGMENT_END }, 18);
+	assert_int_equal(decode_one(extents, sizeof(extents)), CN_EPROTO);
 }
 
 /* Frames whose length is the limit, and one byte beyond. */
@@ -341,8 +429,10 @@ test_names(void **state)
 {
 	(void)state;
 	assert_string_equal(cn_frame_name(CN_FRAME_ACK_FIN), "ack-fin");
+	assert_string_equal(cn_frame_name(CN_FRAME_HAVE), "have");
+	assert_string_equal(cn_frame_name(CN_FRAME_LACK), "lack");
 	assert_string_equal(cn_frame_name((enum cn_frame_type)0), "?");
-	assert_string_equal(cn_frame_name((enum cn_frame_type)0x14), "?");
+	assert_string_equal(cn_frame_name((enum cn_frame_type)0x18), "?");
 	assert_string_equal(cn_reset_name(CN_RESET_REFUSED), "refused");
 	assert_string_equal(cn_reset_name(CN_RESET_MAX), "unknown");
 	assert_string_equal(cn_nack_name(CN_NACK_GAPS), "gaps");
@@ -358,6 +448,8 @@ main(void)
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_fields),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_log_fields),
+		cmocka_unit_test(test_log_limits),
 		cmocka_unit_test(test_long_limits),
 		cmocka_unit_test(test_block_ack_is_full),
 		cmocka_unit_test(test_unknown_frames_may_be_ignored),

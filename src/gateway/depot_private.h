@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CN_GATEWAY_DEPOT_PRIVATE_H
+#define CN_GATEWAY_DEPOT_PRIVATE_H
+
+/* What the files of the depot share. */
+
+#include "gateway/depot.h"
+
+#include "base/list.h"
+#include "codec/match.h"
+#include "disk/disk.h"
+#include "store/store.h"
+
+struct cn_depot {
+	uv_loop_t *loop; /* borrowed */
+	uint8_t own[CN_IDENTITY_BYTES];
+	uint8_t key[CN_IMAGE_KEY_BYTES];
+	struct cn_disk *disk;       /* owned; NULL: memory only */
+	struct cn_store *store;     /* owned */
+	struct cn_matcher *matcher; /* owned; of what is imported */
+	char path[CN_SNAP_PATH];
+	char error[CN_SNAP_TEXT]; /* why the disk is not used; "" */
+	uint64_t quota_bytes;
+	bool was_lost;        /* told in the log */
+	struct cn_list works; /* the first one is in the pool */
+};
+
+#endif /* CN_GATEWAY_DEPOT_PRIVATE_H */
