@@ -12,6 +12,9 @@
 /* Stores with less are not asked to copy. */
 #define QUOTA_LEAST (UINT64_C(4) << 20)
 #define HOOK_BITS_MOST 2u
+/* With less, few segments can be open, and one that stands in the way may do
+ * so for the two seconds after which it is closed. */
+#define MEMORY_LEAST (UINT64_C(12) << 20)
 /* Bytes of a stream that may go as interactive ones. */
 #define SMALL_MOST 32768u
 /* A scope that nothing else in the world has. */
@@ -203,6 +206,7 @@ is_fit(const struct proc *p)
 
 	cn_store_stats(p->store, &stats);
 	return stats.hook_bits <= HOOK_BITS_MOST &&
+	    p->store_config.memory_bytes >= MEMORY_LEAST &&
 	    (p->store_config.quota_bytes == 0 ||
 		p->store_config.quota_bytes >= QUOTA_LEAST);
 }
