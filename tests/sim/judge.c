@@ -17,6 +17,11 @@
 /* A scope that nothing else in the world has. */
 #define SCOPE_MEASURED 77u
 #define SCOPE_APART 78u
+#define SCOPE_LIES 79u
+/* Sendings that are measured in one world. */
+#define SENDINGS 12
+/* Sendings until no wrong place is referred to any more. */
+#define LIES_BELIEVED 4
 
 /* ---- the ledger ---- */
 
@@ -97,7 +102,7 @@ judge_count(struct world *w, int side)
 /* ---- measured sendings ---- */
 
 struct sent {
-	uint64_t copied, misses;
+	uint64_t copied, misses, nacks;
 	bool is_coding_off;
 };
 
@@ -108,6 +113,8 @@ so_far(const struct world *w, int side)
 
 	cn_link_stats(w->proc[side].link, &stats);
 	return (struct sent){ stats.sent.copied, stats.misses_received,
+		stats.nacks_received[CN_NACK_HASH] +
+		    stats.nacks_received[CN_NACK_CODING],
 		stats.is_coding_off };
 }
 
@@ -149,9 +156,11 @@ tell_sending(
 	if (!world_is_traced) {
 		return;
 	}
-	fprintf(stderr, "  side %d sent %llu: copied %llu, misses %llu%s\n",
+	fprintf(stderr,
+	    "  side %d sent %llu: copied %llu, misses %llu, nacks "
+	    "%llu%s\n",
 	    from, (unsigned long long)length, (unsigned long long)sent->copied,
-	    (unsigned long long)sent->misses,
+	    (unsigned long long)sent->misses, (unsigned long long)sent->nacks,
 	    sent->is_coding_off ? ", coding off" : "");
 	tell_store(w, 0);
 	tell_store(w, 1);
@@ -176,6 +185,9 @@ carry(struct world *w, int from, uint64_t scope, const struct content *content)
 	}
 	w->first_flow = (uint64_t)w->flows++;
 	for (int i = 0; !world_is_over(w) && !w->is_failed; i++) {
+		if (w->is_lied_to && cn_prng_chance(&w->prng, 1, 30)) {
+			stores_lie(w, 1 - from, scope);
+		}
 		world_step(w);
 		if (i == SENDING_STEPS) {
 			world_fail(w, "measured flow %u is stuck", f->key);
@@ -190,6 +202,7 @@ carry(struct world *w, int from, uint64_t scope, const struct content *content)
 	after = so_far(w, from);
 	after.copied -= before.copied;
 	after.misses -= before.misses;
+	after.nacks -= before.nacks;
 	tell_sending(w, from, content->length, &after);
 	return after;
 }
@@ -214,7 +227,7 @@ is_measurable(const struct world *w)
 	return w->proc[0].dedup != NULL && w->proc[1].dedup != NULL &&
 	    w->proc[0].link != NULL && w->proc[1].link != NULL && !w->is_over &&
 	    !w->is_cut_off && w->fate != FATE_DRAIN && w->fate != FATE_POOR &&
-	    w->flows + 7 <= SIM_STREAMS;
+	    w->flows + SENDINGS <= SIM_STREAMS;
 }
 
 /* Can anything be asked of this world's references? */
@@ -281,10 +294,48 @@ measure_apart(struct world *w, int from, const struct content *content)
 	w->tally.apart++;
 }
 
+/* Who heard of too much damage codes no more: links of new ones do. */
+static void
+begin_anew(struct world *w)
+{
+	static const bool nobody[2] = { false, false };
+
+	if (so_far(w, 0).is_coding_off || so_far(w, 1).is_coding_off) {
+		fate_restart(w, nobody, nobody, NULL);
+	}
+}
+
+/* Now the peer's store has wrong bytes: they are found, and then avoided. */
+static void
+measure_lies(struct world *w, int from, const struct content *content)
+{
+	uint64_t before = w->tally.lies;
+	struct sent sent = { .nacks = 1 };
+
+	w->is_lied_to = true;
+	(void)carry(w, from, SCOPE_LIES, content);
+	w->is_lied_to = false;
+	if (w->is_failed) {
+		return;
+	}
+	/* Not all of it is referred to each time: what begins as interactive
+	 * is not. */
+	for (int i = 0; i < LIES_BELIEVED && sent.nacks > 0; i++) {
+		begin_anew(w);
+		sent = carry(w, from, SCOPE_LIES, content);
+		if (w->is_failed) {
+			return;
+		}
+		w->tally.found += sent.nacks;
+	}
+	if (w->tally.lies > before && sent.nacks > 0) {
+		world_fail(w, "lies are believed again and again");
+	}
+}
+
 void
 judge_measure(struct world *w)
 {
-	static const bool nobody[2] = { false, false };
 	struct content content;
 	struct sent sent;
 	int from = (int)cn_prng_below(&w->prng, 2);
@@ -293,9 +344,7 @@ judge_measure(struct world *w)
 	if (!is_measurable(w)) {
 		return;
 	}
-	if (so_far(w, 0).is_coding_off || so_far(w, 1).is_coding_off) {
-		fate_restart(w, nobody, nobody, NULL);
-	}
+	begin_anew(w);
 	content_own(&content, w->seed << 20 | 0xfffff, length,
 	    cn_prng_chance(&w->prng, 1, 2) ? KIND_NOISE : KIND_TEXT);
 	pause_world(w);
@@ -313,5 +362,8 @@ judge_measure(struct world *w)
 	measure_apart(w, from, &content);
 	if (!w->is_failed) {
 		measure_kept(w, from, &content);
+	}
+	if (!w->is_failed && w->lie_chance > 0) {
+		measure_lies(w, from, &content);
 	}
 }

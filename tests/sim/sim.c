@@ -79,8 +79,8 @@ tell_tally(const struct tally *t)
 	    N(plain), N(copied), N(misses), N(lacks), N(nacks), N(bad_refs));
 	printf(
 	    "measured: healed %llu, copied %llu, back %llu, apart %llu, after "
-	    "a restart %llu\n",
-	    N(healed), N(measured), N(back), N(apart), N(kept));
+	    "a restart %llu, lies found %llu\n",
+	    N(healed), N(measured), N(back), N(apart), N(kept), N(found));
 #undef N
 }
 
