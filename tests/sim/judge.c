@@ -311,6 +311,7 @@ measure_lies(struct world *w, int from, const struct content *content)
 {
 	uint64_t before = w->tally.lies;
 	struct sent sent = { .nacks = 1 };
+	struct content edited;
 
 	w->is_lied_to = true;
 	(void)carry(w, from, SCOPE_LIES, content);
@@ -322,7 +323,8 @@ measure_lies(struct world *w, int from, const struct content *content)
 	 * is not. */
 	for (int i = 0; i < LIES_BELIEVED && sent.nacks > 0; i++) {
 		begin_anew(w);
-		sent = carry(w, from, SCOPE_LIES, content);
+		content_edited(&edited, content, ~w->seed + (uint64_t)i, 800);
+		sent = carry(w, from, SCOPE_LIES, &edited);
 		if (w->is_failed) {
 			return;
 		}

@@ -205,6 +205,10 @@ void content_own(
 void content_shared(struct content *c, struct cn_prng *prng, uint64_t seed,
     uint64_t key, uint64_t length);
 
+/* Another version of a document of its own: text in place of some bytes. */
+void content_edited(
+    struct content *c, const struct content *of, uint64_t key, uint64_t edit);
+
 /* ---- apps.c ---- */
 
 void flow_make(struct world *w, struct flow *f, uint32_t key);
