@@ -9,6 +9,7 @@
 #define SENDING_STEPS 60000
 #define PAUSE_STEPS 60
 #define PAUSE_US 3000
+#define PAUSE_FIRST_US UINT64_C(11000000)
 /* Stores with less are not asked to copy. */
 #define QUOTA_LEAST (UINT64_C(4) << 20)
 #define HOOK_BITS_MOST 2u
@@ -118,10 +119,12 @@ so_far(const struct world *w, int side)
 		stats.is_coding_off };
 }
 
-/* Nothing happens but time, acknowledgements and the disks' work. */
+/* Nothing happens but time, acknowledgements and the disks' work.  It is long
+ * enough for a store to seal what a lost carrier left with holes. */
 static void
 pause_world(struct world *w)
 {
+	w->now += PAUSE_FIRST_US;
 	for (int i = 0; i < PAUSE_STEPS && !w->is_failed; i++) {
 		w->now += PAUSE_US;
 		world_step(w);
