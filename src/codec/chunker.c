@@ -71,14 +71,15 @@ cn_chunker_next(
 	const uint64_t *gear = chunker->gear;
 	size_t end = CN_MIN(len, (size_t)CN_CHUNK_MAX);
 	size_t mean = CN_MIN(end, (size_t)CN_CHUNK_MEAN);
-	size_t i = CN_CHUNK_MIN - WINDOW;
+	size_t i = CN_CHUNK_MIN - (WINDOW - 1);
 	uint64_t hash = 0;
 
 	assert(len >= 1);
 	if (len <= CN_CHUNK_MIN) {
 		return len;
 	}
-	/* A full window first, so that no cut depends on where we began. */
+	/* A full window at the first cut, so that none depends on where we
+	 * began. */
 	for (; i < CN_CHUNK_MIN; i++) {
 		hash = (hash << 1) + gear[bytes[i]];
 	}

@@ -85,7 +85,6 @@ teach_piece(struct lesson *lesson, const struct cn_store_piece *piece,
 {
 	const struct cn_found_chunk *chunk = lesson->m->found.chunk;
 
-	lesson->has_last = false;
 	teach_cut(lesson, piece, known, chunks);
 	for (; *known < chunks &&
 	     chunk[*known].offset < piece->offset + piece->len;
