@@ -428,24 +428,45 @@ test_begin_of_log(void **ret)
 	struct rig *rig = *ret;
 	uint8_t *data = random_bytes(50000, 34);
 	size_t log = fake_add_log(rig->pair, 2, false, 0);
-	struct cn_store_piece piece = { 5000, 45000, 0 };
+	struct cn_store_piece piece = { 200, 49800, 0 };
 	struct cn_match match;
 
-	fake_add(rig->pair, log, data + 5000, 45000, SCOPE);
+	fake_add(rig->pair, log, data + 200, 49800, SCOPE);
 	cn_match_learn(
 	    rig->matcher, rig->pair, SCOPE, false, 2, data, &piece, 1);
 	match_only(rig, data, 50000, &match);
-	assert_int_equal(match.copied, 45000);
+	assert_int_equal(match.copied, 49800);
 	assert_int_equal(match.copy[0].place.pos, 0);
 	assert_int_equal(match.regions, 0);
 	/* There are 300 bytes of the older version. */
-	samples_random(data + 5000, 300, 35);
+	samples_random(data + 200, 300, 35);
 	new_stream(rig);
 	match_only(rig, data, 50000, &match);
-	assert_int_equal(match.copied, 44700);
+	assert_int_equal(match.copied, 49500);
 	assert_int_equal(match.regions, 1);
 	assert_int_equal(match.region[0].place.pos, 0);
 	assert_int_equal(match.region[0].len, 300);
+	cn_free(data);
+}
+
+/* Few equal bytes in a batch of new ones: no older version is believed. */
+static void
+test_region_not_worth(void **ret)
+{
+	struct rig *rig = *ret;
+	uint8_t *data = random_bytes(200000, 38);
+	struct cn_match match;
+
+	send_all(rig, data, 200000, CN_BATCH_PLAIN_MAX);
+	samples_random(data + 10000, 190000, 39);
+	new_stream(rig);
+	match_only(rig, data, 200000, &match);
+	assert_int_equal(match.copied, 10000);
+	assert_int_equal(match.regions, 0);
+	new_stream(rig);
+	match_only(rig, data, 60000, &match);
+	assert_int_equal(match.copied, 10000);
+	assert_true(match.regions > 0);
 	cn_free(data);
 }
 
@@ -996,6 +1017,7 @@ main(void)
 		RIGGED(test_region_on_disk),
 		RIGGED(test_begin_of_log),
 		RIGGED(test_state_out_of_range),
+		RIGGED(test_region_not_worth),
 		RIGGED(test_covered),
 		RIGGED(test_zeros),
 		RIGGED(test_longest),
