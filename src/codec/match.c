@@ -6,7 +6,6 @@
 #include "base/alloc.h"
 #include "base/attr.h"
 #include "base/err.h"
-#include "base/hash.h"
 #include "codec/matcher.h"
 #include "store/index.h"
 #include "store/store.h"
@@ -76,7 +75,7 @@ cut_ahead(struct cn_matcher *m)
 	m->ahead[i] = (struct cn_found_chunk){
 		.offset = (uint32_t)m->ahead_end,
 		.len = (uint32_t)len,
-		.key = cn_hash64(bytes, len, m->seed),
+		.key = cn_chunker_key(bytes, len, m->seed),
 	};
 	m->ahead_count++;
 	m->ahead_end += len;

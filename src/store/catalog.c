@@ -287,6 +287,7 @@ cn_catalog_scope_check(struct cn_store_scope *scope)
 		pair->owner_count--;
 	}
 	cn_map_remove(&pair->scopes, scope->key);
+	cn_defer_free(scope);
 	cn_free(scope);
 	pair->store->scopes--;
 }
@@ -301,6 +302,7 @@ free_pair(struct cn_pair *pair)
 	void *scope;
 
 	while (cn_map_next(&pair->scopes, &pos, NULL, &scope)) {
+		cn_defer_free(scope);
 		cn_free(scope);
 	}
 	cn_map_fini(&pair->scopes);

@@ -63,6 +63,13 @@ enum cn_segment_state {
 };
 
 /* A scope of one pair; lives while an extent is its, or it writes. */
+/* A piece of the peer's log whose chunks nobody learnt yet; in one segment. */
+struct cn_store_deferred {
+	uint64_t epoch;
+	uint64_t pos;
+	uint32_t len;
+};
+
 struct cn_store_scope {
 	uint64_t key;
 	struct cn_pair *pair;    /* borrowed */
@@ -76,6 +83,9 @@ struct cn_store_scope {
 	uint32_t at_off, at_end; /* in that segment */
 	struct cn_list own_item; /* of the pair's owners, or in no list */
 	struct cn_segment *own;  /* open segment for it alone, or NULL */
+	/* Owned ring, a power of two long, oldest first. */
+	struct cn_store_deferred *deferred;
+	uint32_t deferred_first, deferred_count, deferred_cap;
 };
 
 /* One log: who writes it and when that process began. */
@@ -144,8 +154,9 @@ struct cn_segment {
 };
 
 struct cn_pair {
-	struct cn_list item;    /* of the store's pairs */
-	struct cn_store *store; /* borrowed */
+	_Atomic uint64_t deferred; /* pieces that wait in its scopes */
+	struct cn_list item;       /* of the store's pairs */
+	struct cn_store *store;    /* borrowed */
 	uint8_t peer[CN_IMAGE_PEER_BYTES];
 	uint32_t holders;
 	struct cn_list logs;      /* newest first */
@@ -397,5 +408,10 @@ void cn_load_wake(struct cn_store *store);
 void cn_agree_begin(struct cn_pair *pair);
 /* One segment more is gone through for the peer; false: enough for now. */
 bool cn_agree_works(struct cn_pair *pair);
+
+/* ---- defer.c ---- */
+
+/* Forget what waits in the scope. */
+void cn_defer_free(struct cn_store_scope *scope);
 
 #endif /* CN_STORE_STORE_PRIVATE_H */

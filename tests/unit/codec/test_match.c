@@ -332,7 +332,7 @@ test_small_edit(void **ret)
 	new_stream(rig);
 	send_all(rig, data, len, CN_BATCH_PLAIN_MAX);
 	assert_int_equal(rig->copied, len - 10);
-	assert_true(rig->stored > 0 && rig->stored <= CN_CHUNK_MAX);
+	assert_true(rig->stored > 0 && rig->stored <= CN_CHUNK_COARSE_MAX);
 	new_stream(rig);
 	send_all(rig, data, len, CN_BATCH_PLAIN_MAX);
 	assert_int_equal(rig->copied, len);
