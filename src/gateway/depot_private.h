@@ -21,8 +21,10 @@ struct cn_depot {
 	char path[CN_SNAP_PATH];
 	char error[CN_SNAP_TEXT]; /* why the disk is not used; "" */
 	uint64_t quota_bytes;
-	bool was_lost;        /* told in the log */
-	struct cn_list works; /* the first one is in the pool */
+	bool was_lost;          /* told in the log */
+	uint64_t told_failures; /* those of the disk that were told */
+	uint64_t tell_us;       /* when the next may be */
+	struct cn_list works;   /* the first one is in the pool */
 };
 
 #endif /* CN_GATEWAY_DEPOT_PRIVATE_H */
