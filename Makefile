@@ -10,7 +10,9 @@ $(BUILD)/build.ninja:
 	meson setup $(BUILD) --prefix=$(PREFIX)
 
 # Unit tests and corpora; ./run test runs everything.
-check: all
+check: $(BUILD)/build.ninja
+	meson configure $(BUILD) -Dtests=enabled
+	ninja -C $(BUILD)
 	meson test -C $(BUILD) --suite unit --suite corpus --print-errorlogs
 
 install: all

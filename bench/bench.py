@@ -92,13 +92,21 @@ def parse():
     return args
 
 
+def all_rows():
+    """{name: function}, in the order of a whole run."""
+    import row_restart
+    import rows
+    import rows_dedup
+    return rows.ROWS | rows_dedup.ROWS | row_restart.ROWS
+
+
 def run_rows(bench, names, missing):
     """Measure them; returns the results, adds to what is missing."""
-    from rows import ROWS
+    rows = all_rows()
     results = []
     for name in names:
         try:
-            for result in ROWS[name](bench):
+            for result in rows[name](bench):
                 results.append(result)
                 show(result)
         except Exception as error:  # one row must not end the others
@@ -113,15 +121,16 @@ def main():
     os.environ["CN_BUILD"] = args.build
     import corpus
     import pairs
-    from rows import ROWS, Bench
+    from rows import Bench
 
-    names = args.only.split(",") if args.only else list(ROWS)
-    unknown = [name for name in names if name not in ROWS]
+    rows = all_rows()
+    names = args.only.split(",") if args.only else list(rows)
+    unknown = [name for name in names if name not in rows]
     if args.list or unknown:
         for name in unknown:
             print(f"no such row: {name}", file=sys.stderr)
-        for name, row in ROWS.items():
-            print(f"{name:14} {row.__doc__}")
+        for name, row in rows.items():
+            print(f"{name:17} {row.__doc__}")
         return 2 if unknown else 0
 
     work = tempfile.mkdtemp(prefix="cn-bench-")

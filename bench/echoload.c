@@ -27,12 +27,19 @@ static const char usage_text[] =
     "servers\n"
     "  echo      send back what comes\n"
     "  sink      take transfers, answer with their length and digest\n"
+    "            [--file FILE]: give this to who fetches\n"
     "clients\n"
     "  rtt       --count N --size BYTES --inflight N --gap US\n"
     "            round trips over one connection to an echo server\n"
     "  connects  --count N --size BYTES\n"
     "            each round trip over a new connection\n"
     "  send      --file FILE [--count N]: transfers to a sink, verified\n"
+    "            --bytes N [--seed N]: random bytes in place of a file\n"
+    "            [--rate N --size BYTES]: bytes a second, in such writes\n"
+    "  fetch     --file FILE: a sink's file, which must be the same\n"
+    "  messages  --file FILE --count N --size BYTES --inflight N\n"
+    "            pieces of a file to an echo server, over one connection\n"
+    "  calls     the same, each piece over a new connection\n"
     "  idle      --count N: that many connections, one round trip each,\n"
     "            then silence until the end of the input\n"
     "  storm     --streams N --seconds S [--bytes N] [--seed N]\n"
@@ -145,11 +152,12 @@ static bool
 parse_options(int argc, char **argv, struct cn_load_options *options)
 {
 	static const char *const names[] = { "count", "size", "inflight", "gap",
-		"streams", "seconds", "bytes", "seed", "ahead", "patience" };
+		"streams", "seconds", "bytes", "seed", "ahead", "patience",
+		"rate" };
 	uint64_t *const values[] = { &options->count, &options->size,
 		&options->inflight, &options->gap_us, &options->streams,
 		&options->seconds, &options->bytes, &options->seed,
-		&options->ahead, &options->patience_s };
+		&options->ahead, &options->patience_s, &options->rate };
 
 	if (argc < 3 || !parse_address(argv[2], &options->address)) {
 		return false;
@@ -201,6 +209,9 @@ main(int argc, char **argv)
 		{ "rtt", cn_load_rtt },
 		{ "connects", cn_load_connects },
 		{ "send", cn_load_send },
+		{ "fetch", cn_load_fetch },
+		{ "messages", cn_load_messages },
+		{ "calls", cn_load_calls },
 		{ "idle", cn_load_idle },
 		{ "storm", cn_load_storm },
 	};

@@ -8,7 +8,9 @@
  *
  * A transfer is its length (8 bytes, big endian), then the bytes; the server
  * answers with length and digest of what it got, as soon as it has it all.
- * So it needs no half-close, which not every relay passes on.
+ * So it needs no half-close, which not every relay passes on.  A length of
+ * CN_LOAD_FETCH asks for the server's own file: length and digest of it come
+ * first, then its bytes.
  */
 
 #include <netinet/in.h>
@@ -20,6 +22,7 @@
 
 #define CN_LOAD_HEAD 8u
 #define CN_LOAD_ANSWER (8u + CN_DIGEST_SIZE)
+#define CN_LOAD_FETCH UINT64_MAX
 /* Bytes of the pattern that are made at a time. */
 #define CN_LOAD_PATTERN 4096u
 
@@ -37,6 +40,7 @@ struct cn_load_options {
 	uint64_t seed;
 	uint64_t ahead;      /* most bytes under way in a stream; 0: any */
 	uint64_t patience_s; /* longest time without any progress */
+	uint64_t rate;       /* bytes a second; 0: as they go */
 };
 
 /* Print what failed and end the program. */
@@ -47,6 +51,16 @@ int cn_load_socket(void);
 
 /* Connect, or end the program; blocking. */
 int cn_load_connect(const struct sockaddr_in *to);
+
+/* All of it, or the end of the program; on blocking sockets. */
+void cn_load_send_all(int fd, const void *data, size_t len);
+void cn_load_receive_all(int fd, void *data, size_t len);
+
+/* Map a file for reading, or end the program; it stays mapped. */
+const uint8_t *cn_load_map(const char *path, size_t *ret_len);
+
+/* Length and digest, as the server of a transfer answers them. */
+void cn_load_answer(uint8_t *out, const uint8_t *data, size_t len);
 
 /*
  * The bytes from an offset of a stream's pattern to the next multiple of
@@ -64,6 +78,9 @@ int cn_load_serve_sink(const struct cn_load_options *options);
 int cn_load_rtt(const struct cn_load_options *options);
 int cn_load_connects(const struct cn_load_options *options);
 int cn_load_send(const struct cn_load_options *options);
+int cn_load_fetch(const struct cn_load_options *options);
+int cn_load_messages(const struct cn_load_options *options);
+int cn_load_calls(const struct cn_load_options *options);
 int cn_load_idle(const struct cn_load_options *options);
 int cn_load_storm(const struct cn_load_options *options);
 

@@ -3,14 +3,11 @@
 /* The plain clients of cn-echoload: blocking sockets, one thing at a time. */
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/attr.h"
@@ -21,8 +18,8 @@
 #define WARM_UP 20u
 #define MESSAGE_MAX 65536u
 
-static void
-send_all(int fd, const void *data, size_t len)
+void
+cn_load_send_all(int fd, const void *data, size_t len)
 {
 	const uint8_t *bytes = data;
 
@@ -37,8 +34,8 @@ send_all(int fd, const void *data, size_t len)
 	}
 }
 
-static void
-receive_all(int fd, void *data, size_t len)
+void
+cn_load_receive_all(int fd, void *data, size_t len)
 {
 	uint8_t *bytes = data;
 
@@ -121,9 +118,9 @@ cn_load_rtt(const struct cn_load_options *options)
 			}
 			fill_message(out, (size_t)options->size, sent);
 			sent_at[sent++] = cn_clock_us();
-			send_all(fd, out, (size_t)options->size);
+			cn_load_send_all(fd, out, (size_t)options->size);
 		}
-		receive_all(fd, in, (size_t)options->size);
+		cn_load_receive_all(fd, in, (size_t)options->size);
 		fill_message(out, (size_t)options->size, got);
 		if (memcmp(in, out, (size_t)options->size) != 0) {
 			errno = EBADMSG;
@@ -154,8 +151,8 @@ cn_load_connects(const struct cn_load_options *options)
 		int fd = cn_load_connect(&options->address);
 
 		fill_message(out, (size_t)options->size, i);
-		send_all(fd, out, (size_t)options->size);
-		receive_all(fd, in, (size_t)options->size);
+		cn_load_send_all(fd, out, (size_t)options->size);
+		cn_load_receive_all(fd, in, (size_t)options->size);
 		times[i] = cn_clock_us() - start;
 		if (memcmp(in, out, (size_t)options->size) != 0) {
 			errno = EBADMSG;
@@ -165,49 +162,6 @@ cn_load_connects(const struct cn_load_options *options)
 	}
 	print_times(times, options->count, cn_clock_us() - began);
 	free(times);
-	return 0;
-}
-
-int
-cn_load_send(const struct cn_load_options *options)
-{
-	uint8_t head[CN_LOAD_HEAD], expected[CN_LOAD_ANSWER];
-	uint8_t got[CN_LOAD_ANSWER];
-	struct cn_digest digest;
-	struct stat info;
-	uint64_t began;
-	const void *data;
-	int fd, file = options->file ? open(options->file, O_RDONLY) : -1;
-
-	if (file < 0 || fstat(file, &info) != 0 || info.st_size == 0) {
-		cn_load_die("file");
-	}
-	data = mmap(NULL, (size_t)info.st_size, PROT_READ,
-	    MAP_SHARED | MAP_POPULATE, file, 0);
-	if (data == MAP_FAILED) {
-		cn_load_die("mmap");
-	}
-	cn_digest_init(&digest);
-	cn_digest_update(&digest, data, (size_t)info.st_size);
-	cn_load_put64(expected, (uint64_t)info.st_size);
-	cn_digest_final(&digest, expected + 8);
-	cn_load_put64(head, (uint64_t)info.st_size);
-	fd = cn_load_connect(&options->address);
-	began = cn_clock_us();
-	for (uint64_t i = 0; i < options->count; i++) {
-		send_all(fd, head, sizeof(head));
-		send_all(fd, data, (size_t)info.st_size);
-		receive_all(fd, got, sizeof(got));
-		if (memcmp(got, expected, sizeof(got)) != 0) {
-			errno = EBADMSG;
-			cn_load_die("digest");
-		}
-	}
-	printf("{\"bytes\": %" PRIu64 ", \"seconds\": %.6f}\n",
-	    (uint64_t)info.st_size * options->count,
-	    (double)(cn_clock_us() - began) / 1e6);
-	close(fd);
-	close(file);
 	return 0;
 }
 
@@ -222,8 +176,8 @@ cn_load_idle(const struct cn_load_options *options)
 	}
 	for (uint64_t i = 0; i < options->count; i++) {
 		fds[i] = cn_load_connect(&options->address);
-		send_all(fds[i], &byte, 1);
-		receive_all(fds[i], &byte, 1);
+		cn_load_send_all(fds[i], &byte, 1);
+		cn_load_receive_all(fds[i], &byte, 1);
 	}
 	printf("{\"ready\": %" PRIu64 "}\n", options->count);
 	fflush(stdout);
@@ -231,8 +185,8 @@ cn_load_idle(const struct cn_load_options *options)
 	}
 	/* They all still work. */
 	for (uint64_t i = 0; i < options->count; i++) {
-		send_all(fds[i], &byte, 1);
-		receive_all(fds[i], &byte, 1);
+		cn_load_send_all(fds[i], &byte, 1);
+		cn_load_receive_all(fds[i], &byte, 1);
 		close(fds[i]);
 	}
 	printf("{\"alive\": %" PRIu64 "}\n", options->count);

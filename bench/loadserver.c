@@ -33,12 +33,18 @@ struct guest {
 	uint64_t left;
 	uint64_t total;
 	struct cn_digest digest;
+	/* Sink: bytes that this one still fetches. */
+	uint64_t owed;
 };
 
 struct server {
 	int epoll;
 	int listener;
 	bool is_sink;
+	/* Sink: what can be fetched, and its length and digest. */
+	const uint8_t *file;
+	size_t file_len;
+	uint8_t file_head[CN_LOAD_ANSWER];
 	uint8_t buffer[256 * 1024];
 };
 
@@ -153,9 +159,44 @@ answer(struct guest *guest)
 	    (ssize_t)sizeof(text);
 }
 
+/* Send on what is fetched; returns false when the guest is gone. */
+static bool
+give(struct server *server, struct guest *guest)
+{
+	while (guest->owed > 0) {
+		ssize_t n = send(guest->fd,
+		    server->file + server->file_len - guest->owed,
+		    (size_t)guest->owed, MSG_NOSIGNAL);
+
+		if (n < 0 && errno == EAGAIN) {
+			watch(server, guest, EPOLLOUT);
+			return true;
+		}
+		if (n < 0) {
+			return false;
+		}
+		guest->owed -= (uint64_t)n;
+	}
+	watch(server, guest, EPOLLIN);
+	return true;
+}
+
+/* Begin to send the file. */
+static bool
+begin_fetch(struct server *server, struct guest *guest)
+{
+	guest->head_len = 0;
+	guest->owed = server->file_len;
+	return server->file &&
+	    send(guest->fd, server->file_head, CN_LOAD_ANSWER, MSG_NOSIGNAL) ==
+	    (ssize_t)CN_LOAD_ANSWER &&
+	    give(server, guest);
+}
+
 /* Take in bytes of a transfer, or of several. */
 static bool
-swallow(struct guest *guest, const uint8_t *data, size_t len)
+swallow(
+    struct server *server, struct guest *guest, const uint8_t *data, size_t len)
 {
 	while (len > 0) {
 		size_t n;
@@ -168,6 +209,11 @@ swallow(struct guest *guest, const uint8_t *data, size_t len)
 				guest->left = cn_load_get64(guest->head);
 				guest->total = guest->left;
 				cn_digest_init(&guest->digest);
+				if (guest->total == CN_LOAD_FETCH) {
+					/* It waits for all before it asks. */
+					return len == n &&
+					    begin_fetch(server, guest);
+				}
 			}
 		} else {
 			n = (size_t)CN_MIN((uint64_t)len, guest->left);
@@ -187,12 +233,16 @@ swallow(struct guest *guest, const uint8_t *data, size_t len)
 static bool
 sink(struct server *server, struct guest *guest)
 {
-	ssize_t n = recv(guest->fd, server->buffer, sizeof(server->buffer), 0);
+	ssize_t n;
 
+	if (guest->owed > 0) {
+		return give(server, guest);
+	}
+	n = recv(guest->fd, server->buffer, sizeof(server->buffer), 0);
 	if (n < 0) {
 		return errno == EAGAIN;
 	}
-	return n > 0 && swallow(guest, server->buffer, (size_t)n);
+	return n > 0 && swallow(server, guest, server->buffer, (size_t)n);
 }
 
 static int
@@ -205,6 +255,10 @@ serve(const struct cn_load_options *options, bool is_sink)
 	int one = 1;
 
 	server.is_sink = is_sink;
+	if (is_sink && options->file) {
+		server.file = cn_load_map(options->file, &server.file_len);
+		cn_load_answer(server.file_head, server.file, server.file_len);
+	}
 	server.epoll = epoll_create1(EPOLL_CLOEXEC);
 	server.listener = cn_load_socket();
 	(void)setsockopt(

@@ -72,11 +72,13 @@ def run_timed(words, **options):
 
 
 class Load:
-    """cn-echoload, here or on a host of netns.py."""
+    """cn-echoload, here or on a host of netns.py; its sinks give a file to
+    who fetches it."""
 
-    def __init__(self, build, host=None):
+    def __init__(self, build, host=None, file=None):
         self.binary = os.path.join(build, "bench/cn-echoload")
         self.host = host
+        self.file = file
         self.servers = []
 
     def words(self, *words):
@@ -86,8 +88,10 @@ class Load:
 
     def serve(self, kind, address="127.0.0.1"):
         """Start a server; returns ADDRESS:PORT."""
-        process = subprocess.Popen(self.words(kind, f"{address}:0"),
-                                   stdout=subprocess.PIPE, text=True)
+        words = self.words(kind, f"{address}:0")
+        if kind == "sink" and self.file:
+            words += ["--file", self.file]
+        process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         self.servers.append(process)
         port = json.loads(process.stdout.readline())["port"]
         return f"{address}:{port}"

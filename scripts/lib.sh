@@ -123,7 +123,7 @@ simulation() {
 parts_test() {
 	part checks 60 scripts/check-all || true
 	pytests checks-selftest 120 tests/checks
-	part compile 900 scripts/compile build -Dtests=true || return
+	part compile 900 scripts/compile build -Dtests=enabled || return
 	unit_tests unit build 2
 	simulation simulation build 1000 600
 	pytests spec 300 tests/spec
@@ -136,7 +136,7 @@ parts_sanitized() {
 	export ASAN_OPTIONS=detect_leaks=1:detect_stack_use_after_return=1
 	export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
 	export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
-	part "compile-$name" 1200 scripts/compile "$dir" -Dtests=true \
+	part "compile-$name" 1200 scripts/compile "$dir" -Dtests=enabled \
 		-Db_sanitize="$1" -Db_lundef=false || return
 	unit_tests "unit-$name" "$dir" 6
 	simulation "simulation-$name" "$dir" "$2" 900
@@ -146,7 +146,7 @@ parts_sanitized() {
 # parts_fuzz SECONDS: each harness for so long, two at a time.
 parts_fuzz() {
 	part compile-fuzz 900 env CC=clang scripts/compile build-fuzz \
-		-Dtests=true -Dfuzz=true -Db_sanitize=address,undefined \
+		-Dtests=enabled -Dfuzz=true -Db_sanitize=address,undefined \
 		-Db_lundef=false || return
 	tallied fuzz plain build-logs/fuzz.log \
 		$(($1 * 30 + 300)) "$PY" scripts/fuzz.py build-fuzz "$1"
@@ -156,14 +156,14 @@ parts_fuzz() {
 parts_soak() {
 	parts_sanitized thread 1000
 	parts_sanitized address,undefined 10000
-	part compile 900 scripts/compile build -Dtests=true || return
+	part compile 900 scripts/compile build -Dtests=enabled || return
 	tallied valgrind meson build/meson-logs/testlog-valgrind.json 3600 \
 		meson test -C build --no-rebuild --print-errorlogs \
 		--suite unit -t 20 --logbase testlog --wrapper \
 		'valgrind -q --error-exitcode=9 --leak-check=full'
 	part analyzer 3600 scripts/check-analyzer
 	part compile-clang 900 env CC=clang scripts/compile build-clang \
-		-Dtests=false
+		-Dtests=disabled
 	part clang-tidy 3600 scripts/check-tidy build-clang
 	simulation simulation build "$1" 36000
 }

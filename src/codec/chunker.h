@@ -7,6 +7,11 @@
  * KiB, 2 KiB on average (FastCDC, USENIX ATC 2016).  The table is the store's
  * own, so nobody outside can tell where it cuts.
  *
+ * A chunk that begins with bytes which look random, as compressed and
+ * encrypted ones do, is coarse: 12 to 32 KiB.  Such bytes come again as a
+ * whole or not at all, and most of them need not be looked at.  How it begins
+ * decides alone, so the same content is cut alike wherever it stands.
+ *
  * Pure; the table is read only after init.
  */
 
@@ -16,10 +21,20 @@
 #define CN_CHUNK_MIN 512u
 #define CN_CHUNK_MEAN 2048u
 #define CN_CHUNK_MAX 8192u
+#define CN_CHUNK_COARSE_MIN (12u * 1024u)
+#define CN_CHUNK_COARSE_MEAN (16u * 1024u)
+#define CN_CHUNK_COARSE_MAX (32u * 1024u)
+/* Bytes at the begin that decide, and different ones among them that look
+ * random: of random bytes 101 are different, plus or minus 3. */
+#define CN_CHUNK_LOOK 128u
+#define CN_CHUNK_LOOK_RANDOM 90u
 
 struct cn_chunker {
 	uint64_t gear[256];
 };
+
+/* Bytes of a coarse chunk that its key is of. */
+#define CN_CHUNK_KEY 512u
 
 void cn_chunker_init(struct cn_chunker *chunker, uint64_t seed);
 /*
@@ -28,5 +43,12 @@ void cn_chunker_init(struct cn_chunker *chunker, uint64_t seed);
  */
 size_t cn_chunker_next(
     const struct cn_chunker *chunker, const uint8_t *bytes, size_t len);
+
+/*
+ * The key of the chunk of len bytes: equal for equal chunks, as a hint.  That
+ * of a coarse one is of its first bytes alone, so that it is found, too, where
+ * a batch holds no more of it; what follows is compared in any case.
+ */
+uint64_t cn_chunker_key(const uint8_t *bytes, size_t len, uint64_t seed);
 
 #endif /* CN_CODEC_CHUNKER_H */

@@ -9,6 +9,9 @@
 #include "wire/cursor.h"
 #include "wire/limits.h"
 
+/* Bytes learnt late for each byte sent, and at least for each batch. */
+#define CATCH_UP_RATIO 8u
+#define CATCH_UP_LEAST ((size_t)256 * 1024)
 /* A region shorter than this helps nobody. */
 #define REGION_LEAST 16u
 
@@ -268,6 +271,37 @@ begin_batch(struct cn_dedup_scratch *scratch, const uint8_t *plain, size_t len,
 	};
 }
 
+/*
+ * What came in of the scope and nobody looked for yet is learnt now, eight
+ * times as fast as the scope sends: in the order in which it came, so that
+ * what goes back in that order is found from the first batch on.
+ */
+static void
+catch_up(struct cn_dedup *dedup, uint64_t scope, size_t len)
+{
+	size_t budget = CN_MAX(len * CATCH_UP_RATIO, CATCH_UP_LEAST);
+	struct cn_store_piece piece;
+	struct cn_place place = { .is_mine = false };
+
+	while (cn_pair_deferred(dedup->pair, scope, &place.epoch, &piece)) {
+		struct cn_view view = { 0 };
+
+		place.pos = piece.pos;
+		if (cn_pair_look_at(dedup->pair, &place, scope, NULL, &view) ==
+		    CN_OK) {
+			piece.len =
+			    (uint32_t)CN_MIN((size_t)piece.len, view.after);
+			cn_match_learn(dedup->scratch->matcher, dedup->pair,
+			    scope, false, place.epoch, view.bytes, &piece, 1);
+			cn_view_done(&view);
+		}
+		if (budget <= piece.len) {
+			return;
+		}
+		budget -= piece.len;
+	}
+}
+
 int
 cn_dedup_encode(struct cn_dedup *dedup, uint64_t scope,
     struct cn_match_state *state, const uint8_t *plain, size_t len,
@@ -279,6 +313,7 @@ cn_dedup_encode(struct cn_dedup *dedup, uint64_t scope,
 	size_t copies;
 	int r;
 
+	catch_up(dedup, scope, len);
 	r = cn_match_batch(scratch->matcher, dedup->pair, scope, state,
 	    &dedup->user, plain, len, is_patient, &match);
 	if (r != CN_OK) {
@@ -514,7 +549,8 @@ cn_dedup_keep(struct cn_dedup *dedup, uint64_t scope,
 		piece[kept].offset = store->offset;
 		piece[kept].len = store->len;
 		piece[kept].pos = store->pos;
-		kept++;
+		kept += !cn_pair_defer(
+		    dedup->pair, scope, refs->store_epoch, &piece[kept]);
 	}
 	cn_match_learn(dedup->scratch->matcher, dedup->pair, scope, false,
 	    refs->store_epoch, plain, piece, kept);

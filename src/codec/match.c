@@ -6,7 +6,6 @@
 #include "base/alloc.h"
 #include "base/attr.h"
 #include "base/err.h"
-#include "base/hash.h"
 #include "codec/matcher.h"
 #include "store/index.h"
 #include "store/store.h"
@@ -76,7 +75,7 @@ cut_ahead(struct cn_matcher *m)
 	m->ahead[i] = (struct cn_found_chunk){
 		.offset = (uint32_t)m->ahead_end,
 		.len = (uint32_t)len,
-		.key = cn_hash64(bytes, len, m->seed),
+		.key = cn_chunker_key(bytes, len, m->seed),
 	};
 	m->ahead_count++;
 	m->ahead_end += len;
@@ -135,6 +134,20 @@ follow(struct cn_matcher *m, const struct cn_trail *trail)
 	m->last = *trail;
 }
 
+/* Copies come from there: its other chunks will be asked for soon. */
+static void
+learn_near(struct cn_matcher *m, const struct cn_trail *trail, size_t at)
+{
+	const struct cn_view *view = cn_reach_view(&m->reach, trail, at);
+
+	if (m->near == NULL) {
+		m->near = cn_near_create();
+	}
+	if (m->near != NULL && view != NULL) {
+		cn_near_learn(m->near, view);
+	}
+}
+
 /* What is left of the credit after the literals up to `at'. */
 static size_t
 credit_at(const struct cn_matcher *m, size_t at)
@@ -156,6 +169,10 @@ take_run(
 		.most = CN_MAX(m->credit, earned),
 	};
 
+	if (m->has_hooks) {
+		learn_near(m, trail, from);
+		learn_near(m, trail, to - 1);
+	}
 	cn_found_gap(&m->found, &m->reach, &gap);
 	cn_found_run(&m->found, trail, from, to);
 	m->credit = CN_MIN(credit_at(m, from) + earned, (size_t)CREDIT_MOST);
@@ -237,24 +254,6 @@ find_candidate(struct cn_matcher *m, const struct cn_found_chunk *chunk,
 	}
 }
 
-/* A segment was hit: its other chunks will be asked for soon. */
-static void
-learn_near(struct cn_matcher *m, const struct cn_trail *trail, size_t at)
-{
-	const struct cn_view *view;
-
-	if (!cn_pair_has_hooks(m->reach.pair)) {
-		return;
-	}
-	if (m->near == NULL) {
-		m->near = cn_near_create();
-	}
-	view = cn_reach_view(&m->reach, trail, at);
-	if (m->near != NULL && view != NULL) {
-		cn_near_learn(m->near, view);
-	}
-}
-
 /* Is the chunk that begins here known?  What is not is to be stored. */
 static bool
 try_chunk(struct cn_matcher *m, size_t *at)
@@ -269,7 +268,6 @@ try_chunk(struct cn_matcher *m, size_t *at)
 	find_candidate(m, &chunk, &best);
 	if (best.trail.is_set &&
 	    cn_reach_is_enough(&m->reach, best.from, best.to)) {
-		learn_near(m, &best.trail, *at);
 		take_run(m, &best.trail, best.from, best.to);
 		*at = best.to;
 		return true;
@@ -313,6 +311,7 @@ begin(struct cn_matcher *m, struct cn_pair *pair, uint64_t scope,
 	m->reach.scope = scope;
 	m->reach.must_wait = false;
 	m->seed = cn_pair_seed(pair, scope);
+	m->has_hooks = cn_pair_has_hooks(pair);
 	for (size_t i = 0; i < CN_MATCHER_TRAILS; i++) {
 		m->trail[i] = (struct cn_trail){ 0 };
 	}

@@ -92,10 +92,10 @@ int cn_match_batch(struct cn_matcher *matcher, struct cn_pair *pair,
 /*
  * Bytes were stored in a log: find their chunks and teach the index.
  *
- * @plain  the batch, CN_BATCH_PLAIN_MAX at most; NULL: the one that the last
- *         cn_match_batch() of this matcher was given, whose misses went to
- *         the pieces and whose bytes are still where they were.  Its chunks
- *         are known and need not be cut again.
+ * @plain  the batch or bytes of a segment, CN_SEGMENT_BYTES at most; NULL: the
+ * one that the last cn_match_batch() of this matcher was given, whose misses
+ * went to the pieces and whose bytes are still where they were.  Its chunks are
+ * known and need not be cut again.
  * @piece  where parts of it went; ascending in offset
  */
 void cn_match_learn(struct cn_matcher *matcher, struct cn_pair *pair,

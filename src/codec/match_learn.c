@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "base/attr.h"
-#include "base/hash.h"
 #include "codec/match.h"
 #include "codec/matcher.h"
 #include "store/store.h"
@@ -73,7 +72,7 @@ teach_cut(struct lesson *lesson, const struct cn_store_piece *piece,
 		size_t len = cn_chunker_next(
 		    &m->chunker, m->reach.plain + at, m->reach.len - at);
 
-		teach(lesson, cn_hash64(m->reach.plain + at, len, m->seed),
+		teach(lesson, cn_chunker_key(m->reach.plain + at, len, m->seed),
 		    piece->pos + (at - piece->offset));
 		at += len;
 	}
@@ -85,7 +84,6 @@ teach_piece(struct lesson *lesson, const struct cn_store_piece *piece,
 {
 	const struct cn_found_chunk *chunk = lesson->m->found.chunk;
 
-	lesson->has_last = false;
 	teach_cut(lesson, piece, known, chunks);
 	for (; *known < chunks &&
 	     chunk[*known].offset < piece->offset + piece->len;

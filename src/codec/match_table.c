@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/hash.h"
 #include "codec/match.h"
 #include "codec/matcher.h"
 #include "store/store.h"
@@ -14,7 +13,7 @@ cn_match_table(const struct cn_matcher *m, const struct cn_pair *pair,
 
 	while (at < end && count < max) {
 		size_t len = cn_chunker_next(&m->chunker, plain + at, end - at);
-		uint64_t key = cn_hash64(plain + at, len, seed);
+		uint64_t key = cn_chunker_key(plain + at, len, seed);
 
 		/* Of equal ones in a row the first is enough. */
 		if (count == 0 || chunk[count - 1].key != key) {

@@ -26,6 +26,7 @@ struct cn_matcher {
 	struct cn_found found;
 	struct cn_near *near; /* owned; NULL until a pair has hooks */
 	uint64_t seed;        /* of keys, for the batch */
+	bool has_hooks;       /* the index takes them only */
 
 	/* Where the batch was found last, the latest first. */
 	struct cn_trail trail[CN_MATCHER_TRAILS];

@@ -120,20 +120,14 @@ cn_reach_end(struct cn_reach *reach)
 }
 
 static bool
-view_holds(const struct cn_view *view, uint64_t pos)
-{
-	return pos - (view->place.pos - view->before) <
-	    view->before + view->after;
-}
-
-static bool
 slot_holds(const struct cn_reach_slot *slot, const struct cn_place *place)
 {
 	const struct cn_view *view = &slot->view;
 
 	return view->segment != NULL && view->place.epoch == place->epoch &&
 	    view->place.is_mine == place->is_mine &&
-	    view_holds(view, place->pos);
+	    place->pos - (view->place.pos - view->before) <
+	    view->before + view->after;
 }
 
 /* An empty slot, which the next call takes no more. */
@@ -157,15 +151,25 @@ is_found(struct cn_reach *reach, int err)
 	return err == CN_OK;
 }
 
-static struct cn_reach_slot *
-slot_of(struct cn_reach *reach, const struct cn_place *place)
+static const struct cn_reach_slot *
+pinned_slot(const struct cn_reach *reach, const struct cn_place *place)
 {
-	struct cn_reach_slot *slot;
-
 	for (size_t i = 0; i < CN_REACH_SLOTS; i++) {
 		if (slot_holds(&reach->slot[i], place)) {
 			return &reach->slot[i];
 		}
+	}
+	return NULL;
+}
+
+static const struct cn_reach_slot *
+slot_of(struct cn_reach *reach, const struct cn_place *place)
+{
+	const struct cn_reach_slot *pinned = pinned_slot(reach, place);
+	struct cn_reach_slot *slot;
+
+	if (pinned != NULL) {
+		return pinned;
 	}
 	if (reach->must_wait || place->pos >= CN_PLACE_END) {
 		return NULL;
@@ -200,15 +204,15 @@ cn_reach_at(struct cn_reach *reach, const struct cn_trail *trail, size_t offset,
 
 const struct cn_view *
 cn_reach_view(
-    struct cn_reach *reach, const struct cn_trail *trail, size_t offset)
+    const struct cn_reach *reach, const struct cn_trail *trail, size_t offset)
 {
 	struct cn_place place = cn_trail_place(trail, offset);
-	const struct cn_reach_slot *slot = slot_of(reach, &place);
+	const struct cn_reach_slot *slot = pinned_slot(reach, &place);
 
 	return slot == NULL ? NULL : &slot->view;
 }
 
-/* A hint into a segment that is pinned. */
+/* A hint into a segment that is pinned, though maybe not into the view. */
 static bool
 spot_in_slot(
     const struct cn_reach_slot *slot, uint64_t spot, struct cn_place *ret)
@@ -221,7 +225,7 @@ spot_in_slot(
 	}
 	*ret = slot->view.place;
 	ret->pos = (ret->pos & ~mask) | (spot & mask);
-	return view_holds(&slot->view, ret->pos);
+	return true;
 }
 
 bool

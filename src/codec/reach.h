@@ -65,9 +65,9 @@ void cn_reach_end(struct cn_reach *reach);
  */
 const uint8_t *cn_reach_at(struct cn_reach *reach, const struct cn_trail *trail,
     size_t offset, size_t *before, size_t *after);
-/* The view that holds it, or NULL. */
+/* The view that holds it, if one is pinned, else NULL. */
 const struct cn_view *cn_reach_view(
-    struct cn_reach *reach, const struct cn_trail *trail, size_t offset);
+    const struct cn_reach *reach, const struct cn_trail *trail, size_t offset);
 /* The trail through a hint.  False: nothing there that may be used. */
 bool cn_reach_spot(
     struct cn_reach *reach, uint64_t spot, size_t offset, struct cn_trail *ret);

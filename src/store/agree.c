@@ -11,6 +11,13 @@
 #define SEQUENCE_BITS 40u
 /* Segments that are gone through before others get the lock. */
 #define TURN 4096u
+/*
+ * Segments that are gone through for one agreement: so often as many as there
+ * are, and some.  Two logs that have nothing in common cost three rounds for
+ * each of five levels; a peer that asks on and on costs no more.
+ */
+#define ROUNDS_MOST 32u
+#define WORK_LEAST 65536u
 
 /* Sequences [from, to) of a log. */
 struct span {
@@ -112,7 +119,33 @@ image_hash(const struct cn_segment *segment)
 	return cn_image_hash(&info);
 }
 
-/* The hash of a node; false: nothing in it. */
+void
+cn_agree_begin(struct cn_pair *pair)
+{
+	struct cn_list *it;
+
+	pair->agree_left = WORK_LEAST;
+	CN_LIST_EACH(&pair->logs, it)
+	{
+		const struct cn_store_log *log =
+		    CN_LIST_ENTRY(it, struct cn_store_log, item);
+
+		pair->agree_left +=
+		    (uint64_t)(log->end - log->first) * ROUNDS_MOST;
+	}
+}
+
+bool
+cn_agree_works(struct cn_pair *pair)
+{
+	if (pair->agree_left == 0) {
+		return false;
+	}
+	pair->agree_left--;
+	return true;
+}
+
+/* The hash of a node; false: nothing in it, or enough was asked. */
 static bool
 hash_node(struct span span, uint32_t level, uint64_t *ret)
 {
@@ -126,6 +159,9 @@ hash_node(struct span span, uint32_t level, uint64_t *ret)
 		uint64_t sequence = segment->sequence;
 		uint8_t bytes[16];
 
+		if (!cn_agree_works(span.pair)) {
+			return false;
+		}
 		ensure_hash(store, segment);
 		is_any = true;
 		if (level == 0) {

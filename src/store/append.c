@@ -18,7 +18,7 @@ struct append {
 	size_t touches;
 };
 
-/* Let the segments go, and what is full and held be sealed. */
+/* Let the segments go. */
 static void
 release(struct append *append)
 {
@@ -67,9 +67,11 @@ open_next(struct cn_pair *pair)
 static bool
 retire_owner(struct cn_pair *pair)
 {
-	struct cn_store_scope *oldest = CN_LIST_ENTRY(
-	    cn_list_first(&pair->owners), struct cn_store_scope, own_item);
+	struct cn_list *it = cn_list_first(&pair->owners);
+	struct cn_store_scope *oldest;
 
+	assert(it != NULL);
+	oldest = CN_LIST_ENTRY(it, struct cn_store_scope, own_item);
 	if (pair->store->now_us - oldest->used_us < CN_STORE_IDLE_US) {
 		return false;
 	}
@@ -193,13 +195,14 @@ reserve(struct append *append, struct cn_store_span span)
 static struct cn_segment *
 segment_of(const struct append *append, const struct cn_store_piece *piece)
 {
-	for (size_t i = 0; i < append->touches; i++) {
-		if (append->touched[i]->sequence ==
-		    piece->pos >> CN_SEGMENT_SHIFT) {
-			return append->touched[i];
-		}
+	uint64_t sequence = piece->pos >> CN_SEGMENT_SHIFT;
+	size_t i = 0;
+
+	while (append->touched[i]->sequence != sequence) {
+		i++;
+		assert(i < append->touches);
 	}
-	return NULL;
+	return append->touched[i];
 }
 
 /* The pieces are there now.  Returns their bytes. */

@@ -7,6 +7,8 @@
 #include "store/store_private.h"
 
 #define LOG_FIRST 16u
+/* Of a log's table: a pointer. */
+#define ITEM sizeof(void *)
 
 /* ---- segments by number ---- */
 
@@ -54,6 +56,7 @@ cn_catalog_take(struct cn_store *store)
 		return NULL;
 	}
 	it = cn_list_first(&store->spare);
+	assert(it != NULL);
 	cn_list_remove(it);
 	segment = CN_LIST_ENTRY(it, struct cn_segment, item);
 	cn_list_init(&segment->scope_item);
@@ -95,6 +98,7 @@ cn_catalog_pair(struct cn_store *store, const uint8_t peer[CN_IMAGE_PEER_BYTES])
 	cn_list_init(&pair->logs);
 	cn_list_init(&pair->owners);
 	cn_map_init(&pair->scopes);
+	cn_agree_begin(pair);
 	cn_list_append(&store->pairs, &pair->item);
 	return pair;
 }
@@ -190,13 +194,13 @@ make_room(struct cn_store_log *log)
 		return true;
 	}
 	if (count <= cap / 2 && cap > 0) {
-		memmove(at, at + log->first, count * sizeof(*at));
+		memmove(at, at + log->first, count * ITEM);
 		log->first = 0;
 		log->end = count;
 		return true;
 	}
 	cap = cap == 0 ? LOG_FIRST : cap + cap / 2;
-	at = cn_realloc(at, cap * sizeof(*at));
+	at = cn_realloc(at, cap * ITEM);
 	if (at == NULL) {
 		return false;
 	}
@@ -217,8 +221,7 @@ cn_catalog_insert(struct cn_store_log *log, struct cn_segment *segment)
 		return CN_ENOMEM;
 	}
 	i = cn_catalog_lower(log, segment->sequence);
-	memmove(
-	    log->at + i + 1, log->at + i, (log->end - i) * sizeof(log->at[0]));
+	memmove(log->at + i + 1, log->at + i, (log->end - i) * ITEM);
 	log->at[i] = segment;
 	log->end++;
 	log->head = CN_MAX(log->head, segment->sequence + 1);
@@ -236,8 +239,8 @@ cn_catalog_remove(struct cn_segment *segment)
 	if (i == log->first) {
 		log->first++;
 	} else {
-		memmove(log->at + i, log->at + i + 1,
-		    (log->end - i - 1) * sizeof(log->at[0]));
+		memmove(
+		    log->at + i, log->at + i + 1, (log->end - i - 1) * ITEM);
 		log->end--;
 	}
 	segment->log = NULL;
@@ -284,6 +287,7 @@ cn_catalog_scope_check(struct cn_store_scope *scope)
 		pair->owner_count--;
 	}
 	cn_map_remove(&pair->scopes, scope->key);
+	cn_defer_free(scope);
 	cn_free(scope);
 	pair->store->scopes--;
 }
@@ -298,6 +302,7 @@ free_pair(struct cn_pair *pair)
 	void *scope;
 
 	while (cn_map_next(&pair->scopes, &pos, NULL, &scope)) {
+		cn_defer_free(scope);
 		cn_free(scope);
 	}
 	cn_map_fini(&pair->scopes);
@@ -319,7 +324,8 @@ cn_catalog_fini(struct cn_store *store)
 	struct cn_list *it, *tmp;
 
 	for (uint32_t n = 0; n < store->slabs * CN_STORE_SLAB; n++) {
-		struct cn_segment *segment = cn_catalog_number(store, n);
+		struct cn_segment *segment =
+		    &store->slab[n / CN_STORE_SLAB][n % CN_STORE_SLAB];
 
 		assert(segment->pins == 0 && !segment->is_loading);
 		cn_segment_body_free(store, &segment->body);

@@ -7,6 +7,8 @@
 
 /* Holes that one fill may close in one segment. */
 #define GAPS_MAX 32u
+/* Segments of one LACK that are no work to speak of: it mostly says one. */
+#define LACKS_FREE 4u
 /* A segment so far behind the head of its log that is not here is gone. */
 #define BEHIND_MAX 128u
 
@@ -296,12 +298,17 @@ cn_pair_lacks(struct cn_pair *pair, const struct cn_place *place, uint64_t len)
 	uint64_t pos = place->pos, to = end_of(pos, len);
 	struct cn_store_log *log;
 	struct part part;
+	unsigned segments = 0;
 
 	pthread_mutex_lock(&store->lock);
 	log = cn_catalog_log(pair, place->is_mine, place->epoch, false);
 	while (log != NULL && pos < to && next_in(log, pos, to, &part)) {
+		if (++segments > LACKS_FREE && !cn_agree_works(pair)) {
+			break; /* the rest is found out by misses */
+		}
 		pos = (part.segment->sequence + 1) << CN_SEGMENT_SHIFT;
 		cn_segment_lack(part.segment, part.from, part.to);
+		cn_seal_if_spurned(part.segment, part.from, part.to);
 	}
 	pthread_mutex_unlock(&store->lock);
 }

@@ -28,10 +28,11 @@ load_of(struct cn_job *job)
 }
 
 static void
-submit(struct load *load)
+submit(const struct cn_store *store, struct load *load)
 {
-	const struct cn_job_ops *disk = load->store->config.disk;
+	const struct cn_job_ops *disk = store->config.disk;
 
+	assert(disk != NULL);
 	disk->submit(disk->ctx, &load->job);
 }
 
@@ -216,7 +217,7 @@ cn_load_read(struct cn_segment *segment)
 		.done = read_done,
 	};
 	store->jobs++;
-	submit(load);
+	submit(store, load);
 	return true;
 }
 
@@ -351,7 +352,7 @@ write_one(struct cn_store *store, struct cn_segment *segment)
 		.work = write_work,
 		.done = write_done,
 	};
-	submit(load);
+	submit(store, load);
 	return true;
 }
 
@@ -410,7 +411,7 @@ wipe_one(struct cn_store *store, uint32_t slot)
 		.len = sizeof(zeros),
 		.done = wipe_done,
 	};
-	submit(load);
+	submit(store, load);
 }
 
 void

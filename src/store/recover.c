@@ -3,6 +3,9 @@
 #include "base/err.h"
 #include "store/store_private.h"
 
+/* Buckets of the index that are on their way while others are filled. */
+#define AHEAD 16u
+
 /* The recovery of a store. */
 struct recovery {
 	struct cn_store *store;
@@ -47,6 +50,10 @@ static void
 teach(const struct recovery *r, const struct cn_segment *segment)
 {
 	for (uint32_t i = 0; i < r->info.chunks; i++) {
+		if (i + AHEAD < r->info.chunks) {
+			cn_index_prefetch(
+			    r->store->index, r->chunk[i + AHEAD].key);
+		}
 		cn_index_put(r->store->index, r->chunk[i].key,
 		    (uint64_t)segment->number << CN_SEGMENT_SHIFT |
 			r->chunk[i].pos);

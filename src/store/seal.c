@@ -9,6 +9,9 @@
 /* The share of memory that open segments may take: of ours, of theirs. */
 #define OPEN_MINE_PART 2u
 #define OPEN_THEIRS_PART 3u
+/* Bytes of an open segment that the peer may lack before we write elsewhere.
+ * Not few: each such segment takes the memory of a full one. */
+#define SPURNED_MOST (CN_SEGMENT_BYTES / 8)
 
 static bool
 is_quiet(const struct cn_segment *segment)
@@ -105,6 +108,40 @@ cn_seal_if_complete(struct cn_segment *segment)
 	cn_room_doom(store);
 }
 
+/* Bytes of [from, to) that are there. */
+static uint32_t
+valid_in(const struct cn_segment *segment, uint32_t from, uint32_t to)
+{
+	const struct cn_ranges *valid = &segment->body->valid;
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < cn_ranges_count(valid); i++) {
+		struct cn_range range = cn_ranges_at(valid, i);
+		uint64_t begin = CN_MAX(range.from, (uint64_t)from);
+		uint64_t end = CN_MIN(range.to, (uint64_t)to);
+
+		sum += end > begin ? end - begin : 0;
+	}
+	return (uint32_t)sum;
+}
+
+void
+cn_seal_if_spurned(struct cn_segment *segment, uint32_t from, uint32_t to)
+{
+	struct cn_store *store = cn_segment_store(segment);
+
+	if (segment->state != CN_SEGMENT_OPEN || !segment->log->is_mine) {
+		return;
+	}
+	segment->body->spurned += valid_in(segment, from, to);
+	if (segment->body->spurned < SPURNED_MOST || !is_quiet(segment)) {
+		return;
+	}
+	seal(segment, true);
+	cn_load_write(store);
+	cn_room_doom(store);
+}
+
 void
 cn_seal_full(struct cn_store *store)
 {
@@ -187,7 +224,7 @@ has_place(
 	    pair->peer_open < CN_STORE_PEER_OPEN_MAX;
 }
 
-/* Seal the one that was left alone for longest, if for long. */
+/* Seal the one that was left alone for longest, if for a while. */
 static void
 seal_idlest(struct cn_store *store, const struct cn_pair *pair, bool is_mine)
 {
@@ -200,7 +237,7 @@ seal_idlest(struct cn_store *store, const struct cn_pair *pair, bool is_mine)
 		    CN_LIST_ENTRY(it, struct cn_segment, item);
 
 		if (store->now_us - segment->body->touched_us <
-		    CN_STORE_IDLE_US) {
+		    CN_STORE_PRESSED_US) {
 			return;
 		}
 		if (segment->log->is_mine == is_mine && is_quiet(segment) &&

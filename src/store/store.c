@@ -272,6 +272,7 @@ cn_pair_meet(
 	if (is_due) {
 		pair->has_agreed = true;
 		pair->agreed_us = store->now_us;
+		cn_agree_begin(pair);
 	}
 	pthread_mutex_unlock(&store->lock);
 	return is_due;

@@ -218,6 +218,22 @@ size_t cn_view_chunks(
  * table.  What is not (or no more) there is left out. */
 void cn_pair_learn(struct cn_pair *pair, bool is_mine, uint64_t epoch,
     const struct cn_store_chunk *chunk, size_t count);
+/*
+ * A piece of the peer's log was kept: its chunks are to be learnt when bytes
+ * of that scope are sent, if they ever are.  What only comes in would be cut
+ * and hashed for nothing.
+ *
+ * @piece  within one segment; its offset is not looked at
+ *
+ * Returns false when it must be learnt now: there is a disk, whose images hold
+ * tables of chunks, or too much waits.
+ */
+bool cn_pair_defer(struct cn_pair *pair, uint64_t scope, uint64_t epoch,
+    const struct cn_store_piece *piece);
+/* The oldest such piece of the scope, which waits no more; false: none.  Cheap
+ * when none waits.  It may be gone by now. */
+bool cn_pair_deferred(struct cn_pair *pair, uint64_t scope, uint64_t *epoch,
+    struct cn_store_piece *ret);
 /* Spots for a key; see store/index.h. */
 size_t cn_pair_find(
     const struct cn_pair *pair, uint64_t key, uint64_t spots[4]);

@@ -31,7 +31,9 @@
 
 /* Untouched for so long a segment waits for nothing more. */
 #define CN_STORE_IDLE_US UINT64_C(10000000)
-/* The peer may still refer to what was completed just now. */
+/* ... nor for so long, when another one needs its place. */
+#define CN_STORE_PRESSED_US UINT64_C(2000000)
+/* The chunks of what was completed just now may still come. */
 #define CN_STORE_SETTLE_US UINT64_C(1000000)
 /* Segments between an open one and its log's head before it is sealed. */
 #define CN_STORE_BEHIND 4u
@@ -61,6 +63,13 @@ enum cn_segment_state {
 };
 
 /* A scope of one pair; lives while an extent is its, or it writes. */
+/* A piece of the peer's log whose chunks nobody learnt yet; in one segment. */
+struct cn_store_deferred {
+	uint64_t epoch;
+	uint64_t pos;
+	uint32_t len;
+};
+
 struct cn_store_scope {
 	uint64_t key;
 	struct cn_pair *pair;    /* borrowed */
@@ -74,6 +83,9 @@ struct cn_store_scope {
 	uint32_t at_off, at_end; /* in that segment */
 	struct cn_list own_item; /* of the pair's owners, or in no list */
 	struct cn_segment *own;  /* open segment for it alone, or NULL */
+	/* Owned ring, a power of two long, oldest first. */
+	struct cn_store_deferred *deferred;
+	uint32_t deferred_first, deferred_count, deferred_cap;
 };
 
 /* One log: who writes it and when that process began. */
@@ -105,6 +117,7 @@ struct cn_body {
 	struct cn_store_chunk *chunk; /* owned; sorted once sealed */
 	uint32_t chunks, chunks_cap;
 	uint32_t writers;     /* threads that copy bytes in */
+	uint32_t spurned;     /* valid bytes that the peer said to lack */
 	uint32_t next_extent; /* of ours: first that nobody has */
 	uint64_t touched_us;
 };
@@ -141,8 +154,9 @@ struct cn_segment {
 };
 
 struct cn_pair {
-	struct cn_list item;    /* of the store's pairs */
-	struct cn_store *store; /* borrowed */
+	_Atomic uint64_t deferred; /* pieces that wait in its scopes */
+	struct cn_list item;       /* of the store's pairs */
+	struct cn_store *store;    /* borrowed */
 	uint8_t peer[CN_IMAGE_PEER_BYTES];
 	uint32_t holders;
 	struct cn_list logs;      /* newest first */
@@ -157,6 +171,7 @@ struct cn_pair {
 	uint8_t boot[CN_STORE_BOOT_BYTES];
 	uint64_t agreed_us;
 	bool has_agreed;
+	uint64_t agree_left; /* segments that may yet be gone through for it */
 	/* Announcements of evictions: a ring. */
 	struct cn_place *evicted; /* owned; NULL until the first */
 	uint32_t evicted_first;
@@ -263,6 +278,12 @@ bool cn_seal_is_full(const struct cn_segment *segment);
 /* Full and, if it is ours, held by the peer: seal it.  The segment may be
  * gone after. */
 void cn_seal_if_complete(struct cn_segment *segment);
+/*
+ * The peer lacks [from, to) of it.  If that is much of what we wrote to an
+ * open segment the peer takes no more of it: seal it, and write on in
+ * another.  The segment may be gone after.
+ */
+void cn_seal_if_spurned(struct cn_segment *segment, uint32_t from, uint32_t to);
 /* Seal what is full, since room is needed. */
 void cn_seal_full(struct cn_store *store);
 /* Seal what has been left alone for long enough. */
@@ -380,5 +401,17 @@ int cn_load_seal(struct cn_store *store, struct cn_image_info *info,
     const struct cn_segment *segment, uint8_t *image) CN_MUSTCHECK;
 /* Call whoever waits.  Without the lock. */
 void cn_load_wake(struct cn_store *store);
+
+/* ---- agree.c ---- */
+
+/* An agreement begins: so much work may be done for it. */
+void cn_agree_begin(struct cn_pair *pair);
+/* One segment more is gone through for the peer; false: enough for now. */
+bool cn_agree_works(struct cn_pair *pair);
+
+/* ---- defer.c ---- */
+
+/* Forget what waits in the scope. */
+void cn_defer_free(struct cn_store_scope *scope);
 
 #endif /* CN_STORE_STORE_PRIVATE_H */

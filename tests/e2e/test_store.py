@@ -7,6 +7,7 @@ import resource
 import stat
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -542,3 +543,156 @@ def test_disk_smaller_than_before(kit):
     assert store["disk_bytes"] <= 64 * MIB
     assert 50 <= store["segments"] <= 64
     assert show(gateway, "verify")["damaged"] == 0
+
+
+# ---- with bytes that crossed ----
+
+
+BYTES = 3 * MIB
+
+
+def counter(gateway, name):
+    return next(c["value"] for c in gateway.ask("status")["counters"]
+                if c["name"] == name)
+
+
+def send(port, target, data, is_back=False):
+    """Data through a service, or back from its server."""
+    with ends.listen(target) as listener:
+        client, server = ends.both_ends(listener, port)
+        with client, server:
+            source, sink = (server, client) if is_back else (client, server)
+            sender = threading.Thread(target=source.sendall, args=(data,))
+            sender.start()
+            assert ends.receive(sink, len(data)) == data
+            sender.join()
+            return client.getsockname()
+
+
+def crossed(gateway, port, target, data, **options):
+    """What of that data went as copies."""
+    before = counter(gateway, "copied_out")
+    send(port, target, data, **options)
+    return counter(gateway, "copied_out") - before
+
+
+def both(**keys):
+    return {"near": {"store": {**SMALL, **keys}},
+            "far": {"store": {**SMALL, **keys}}}
+
+
+def test_hits(kit):
+    pair = kit.forward(**both())
+    data = os.urandom(BYTES)
+    assert crossed(pair.near, pair.port, pair.target, data) == 0
+    assert show(pair.near)["appended"] == BYTES
+    wait_for("far has it", lambda: show(pair.far)["filled"] == BYTES)
+    assert crossed(pair.near, pair.port, pair.target, data) == BYTES
+    assert counter(pair.far, "copied_in") == BYTES
+    # Back again: what near sent is at far.
+    assert crossed(pair.far, pair.port, pair.target, data,
+                   is_back=True) == BYTES
+    pair.near.wait_streams(0)
+    store = show(pair.near)
+    assert store["lan"] == 3 * BYTES and store["copied"] == 2 * BYTES
+    assert "(66.7 %)" in run(pair.near).stdout
+    service, = pair.near.ask("services")["services"]
+    assert service["sent"]["copied"] == BYTES
+    assert service["received"]["copied"] == BYTES
+
+
+@pytest.mark.parametrize("keys", [{"scope": "connection"},
+                                  {"profile": "off"},
+                                  {"profile": "plain"}])
+def test_what_is_not_stored(kit, keys):
+    """Neither way, at neither end."""
+    port, target = kit.ports.take(), kit.ports.take()
+    pair = kit.pair(
+        {"echo": {"listen": f"{HOST}:{port}", **keys}},
+        {"echo": f"{HOST}:{target}"}, **both(),
+        profiles={"plain": {"dedup": False}})
+    data = os.urandom(MIB)
+    for is_back in (False, True, False):
+        send(port, target, data, is_back)
+    for gateway in (pair.near, pair.far):
+        store = show(gateway)
+        assert store["segments"] == store["appended"] == store["filled"] == 0
+        assert store["copied"] == 0
+
+
+@pytest.mark.parametrize("groups, is_shared", [
+    (("a", "a"), True), (("a", "b"), False), ((None, None), False),
+    (("a", None), False)])
+def test_groups(kit, groups, is_shared):
+    """Services of one group share, others do not."""
+    ports = [kit.ports.take() for _ in groups]
+    targets = [kit.ports.take() for _ in groups]
+    services = {f"s{i}": {"listen": f"{HOST}:{ports[i]}",
+                          **({"group": group} if group else {})}
+                for i, group in enumerate(groups)}
+    pair = kit.pair(services, {f"s{i}": f"{HOST}:{target}"
+                               for i, target in enumerate(targets)}, **both())
+    data = os.urandom(MIB)
+    assert crossed(pair.near, ports[0], targets[0], data) == 0
+    wait_for("it is held",
+             lambda: crossed(pair.near, ports[0], targets[0], data) == MIB)
+    copied = crossed(pair.near, ports[1], targets[1], data)
+    assert copied == (MIB if is_shared else 0)
+
+
+def on_disk(kit):
+    """A pair of which both ends have a folder."""
+    pair = kit.forward(start=False)
+    for gateway in (pair.near, pair.far):
+        gateway.write({**gateway.config, "store": {
+            **SMALL, "path": folder_of(gateway), "size": "64MiB"}})
+    pair.start()
+    return pair
+
+
+def restart(pair, between=None):
+    for gateway in (pair.near, pair.far):
+        assert gateway.stop() == OK
+    pair.far.start()
+    if between is not None:
+        between()
+    pair.near.start()
+    pair.near.wait_peer("far")
+    pair.far.wait_peer("near")
+
+
+def test_hits_after_a_restart(kit):
+    pair = on_disk(kit)
+    pair.near.wait_peer("far")
+    data = os.urandom(BYTES)
+    send(pair.port, pair.target, data)
+    wait_for("far has it", lambda: show(pair.far)["filled"] == BYTES)
+    restart(pair)
+    assert show(pair.near)["recovered"] >= 3
+    wait_for("they have agreed", lambda: crossed(
+        pair.near, pair.port, pair.target, data) >= BYTES * 95 // 100)
+    assert show(pair.near, "verify")["damaged"] == 0
+
+
+def test_hits_after_carrying(kit):
+    """Far's disk is lost; near's export makes up for it."""
+    pair = on_disk(kit)
+    pair.near.wait_peer("far")
+    data = os.urandom(BYTES)
+    send(pair.port, pair.target, data)
+    wait_for("far has it", lambda: show(pair.far)["filled"] == BYTES)
+    restart(pair)  # seals what was being filled
+    path = os.path.join(kit.folder, "near.cnx")
+    key = make_key(kit)
+    run(pair.near, "export", path, "--key-file", key)
+    run(pair.far, "clear")
+
+    def carry():
+        assert show(pair.far)["segments"] == 0
+        run(pair.far, "import", path, "--key-file", key)
+        assert show(pair.far)["segments"] >= 3
+    restart(pair, carry)
+    time.sleep(1)  # nothing tells when they have agreed
+    # The very first time: only what was carried can be referred to.
+    copied = crossed(pair.near, pair.port, pair.target, data)
+    assert copied >= BYTES * 95 // 100

@@ -54,6 +54,8 @@ struct cn_pair {
 	struct cn_store_chunk *table; /* what cn_view_chunks() says */
 	size_t table_len;
 	size_t tables; /* calls of cn_view_chunks() */
+	bool is_short; /* what others allocate next fails */
+	bool has_failed;
 };
 
 /* Log 0 is ours, and the one that is appended to.  NULL: no memory. */

@@ -51,14 +51,32 @@ window_hash(const uint8_t *bytes, size_t at)
 	return hash;
 }
 
+static bool
+looks_random(const uint8_t *bytes)
+{
+	bool seen[256] = { false };
+	unsigned different = 0;
+
+	for (size_t i = 0; i < CN_CHUNK_LOOK; i++) {
+		different += !seen[bytes[i]];
+		seen[bytes[i]] = true;
+	}
+	return different >= CN_CHUNK_LOOK_RANDOM;
+}
+
 static size_t
 naive_next(const uint8_t *bytes, size_t len)
 {
-	for (size_t n = CN_CHUNK_MIN + 1; n <= len; n++) {
-		unsigned bits = n <= CN_CHUNK_MEAN ? 13 : 9;
+	bool is_coarse = len > CN_CHUNK_MIN && looks_random(bytes);
+	size_t min = is_coarse ? CN_CHUNK_COARSE_MIN : CN_CHUNK_MIN;
+	size_t mean = is_coarse ? CN_CHUNK_COARSE_MEAN : CN_CHUNK_MEAN;
+	size_t max = is_coarse ? CN_CHUNK_COARSE_MAX : CN_CHUNK_MAX;
 
-		if (n == CN_CHUNK_MAX ||
-		    window_hash(bytes, n - 1) >> (64 - bits) == 0) {
+	for (size_t n = min + 1; n <= len; n++) {
+		unsigned bits = (is_coarse ? 14u : 11u) +
+		    (n <= mean ? 2u : 0u) - (n <= mean ? 0u : 2u);
+
+		if (n == max || window_hash(bytes, n - 1) >> (64 - bits) == 0) {
 			return n;
 		}
 	}
@@ -68,7 +86,7 @@ naive_next(const uint8_t *bytes, size_t len)
 static void
 test_against_naive(void **ret)
 {
-	size_t count = 0;
+	size_t count[2] = { 0 };
 
 	(void)ret;
 	for (size_t at = 0; at < DATA_LEN;) {
@@ -76,11 +94,14 @@ test_against_naive(void **ret)
 		    cn_chunker_next(&chunker, data + at, DATA_LEN - at);
 
 		assert_int_equal(len, naive_next(data + at, DATA_LEN - at));
+		count[at < DATA_LEN / 2 ? 0 : 1]++;
 		at += len;
-		count++;
 	}
-	assert_in_range(
-	    DATA_LEN / count, CN_CHUNK_MEAN * 3 / 4, CN_CHUNK_MEAN * 3 / 2);
+	/* Random bytes are cut coarsely, text is not. */
+	assert_in_range(DATA_LEN / 2 / count[0], CN_CHUNK_COARSE_MEAN * 3 / 4,
+	    CN_CHUNK_COARSE_MEAN * 3 / 2);
+	assert_in_range(DATA_LEN / 2 / count[1], CN_CHUNK_MEAN * 3 / 4,
+	    CN_CHUNK_MEAN * 3 / 2);
 }
 
 /* Every length, in a block of exactly that size. */
@@ -88,13 +109,17 @@ static void
 test_all_lengths(void **ret)
 {
 	(void)ret;
-	for (size_t len = 1; len <= CN_CHUNK_MAX + 10; len += 1 + len / 90) {
-		uint8_t *copy = cn_memdup(data + 3000, len);
+	for (size_t len = 1; len <= CN_CHUNK_COARSE_MAX + 10;
+	     len += 1 + len / 90) {
+		for (unsigned i = 0; i < 2; i++) {
+			uint8_t *copy =
+			    cn_memdup(data + 3000 + i * DATA_LEN / 2, len);
 
-		assert_non_null(copy);
-		assert_int_equal(cn_chunker_next(&chunker, copy, len),
-		    naive_next(copy, len));
-		cn_free(copy);
+			assert_non_null(copy);
+			assert_int_equal(cn_chunker_next(&chunker, copy, len),
+			    naive_next(copy, len));
+			cn_free(copy);
+		}
 	}
 }
 
@@ -147,7 +172,7 @@ test_cuts_come_back(void **ret)
 		while (!(whole[same] && cut[same])) {
 			same++;
 		}
-		assert_true(same - from < 8 * CN_CHUNK_MAX);
+		assert_true(same - from < 8 * CN_CHUNK_COARSE_MAX);
 		assert_memory_equal(
 		    whole + same, cut + same, DATA_LEN + 1 - same);
 	}

@@ -332,7 +332,7 @@ test_small_edit(void **ret)
 	new_stream(rig);
 	send_all(rig, data, len, CN_BATCH_PLAIN_MAX);
 	assert_int_equal(rig->copied, len - 10);
-	assert_true(rig->stored > 0 && rig->stored <= CN_CHUNK_MAX);
+	assert_true(rig->stored > 0 && rig->stored <= CN_CHUNK_COARSE_MAX);
 	new_stream(rig);
 	send_all(rig, data, len, CN_BATCH_PLAIN_MAX);
 	assert_int_equal(rig->copied, len);
@@ -368,6 +368,122 @@ test_region(void **ret)
 	assert_true(match.regions >= 1);
 	assert_int_equal(match.region[0].place.pos, START);
 	assert_int_equal(match.region[0].len, 1000);
+	cn_free(data);
+}
+
+/* Regions all together stay within their cap. */
+static void
+test_region_bytes_cap(void **ret)
+{
+	struct rig *rig = *ret;
+	uint8_t *data = random_bytes(600000, 30);
+	struct cn_match match;
+	size_t sum = 0;
+
+	send_all(rig, data, 600000, CN_BATCH_PLAIN_MAX);
+	rig->state = (struct cn_match_state){
+		.next = { 1, START + 1000, true },
+		.credit = 4u << 20,
+		.is_set = true,
+	};
+	samples_random(data, CN_BATCH_PLAIN_MAX, 31);
+	match_only(rig, data, CN_BATCH_PLAIN_MAX, &match);
+	for (size_t i = 0; i < match.regions; i++) {
+		sum += match.region[i].len;
+	}
+	assert_int_equal(sum, CN_REFS_DELTA_MAX);
+	cn_free(data);
+}
+
+/* No region is worth waiting for. */
+static void
+test_region_on_disk(void **ret)
+{
+	struct rig *rig = *ret;
+	uint8_t *data = random_bytes(10000, 32);
+	struct cn_match match;
+
+	send_all(rig, data, 10000, CN_BATCH_PLAIN_MAX);
+	samples_random(data + 4500, 1000, 33);
+	new_stream(rig);
+	rig->pair->looks = 0;
+	match_only(rig, data, 5500, &match);
+	assert_int_equal(match.copied, 4500);
+	assert_int_equal(match.regions, 2); /* over the segment's end */
+	assert_int_equal(rig->pair->looks, 2);
+	new_stream(rig);
+	rig->pair->is_on_disk = true;
+	rig->pair->disk_after = 1;
+	rig->pair->looks = 0;
+	match_only(rig, data, 5500, &match);
+	assert_int_equal(match.copied, 4500);
+	assert_int_equal(match.regions, 1);
+	cn_free(data);
+}
+
+/* A log that begins in the middle of what is sent. */
+static void
+test_begin_of_log(void **ret)
+{
+	struct rig *rig = *ret;
+	uint8_t *data = random_bytes(50000, 34);
+	size_t log = fake_add_log(rig->pair, 2, false, 0);
+	struct cn_store_piece piece = { 5000, 45000, 0 };
+	struct cn_match match;
+
+	fake_add(rig->pair, log, data + 5000, 45000, SCOPE);
+	cn_match_learn(
+	    rig->matcher, rig->pair, SCOPE, false, 2, data, &piece, 1);
+	match_only(rig, data, 50000, &match);
+	assert_int_equal(match.copied, 45000);
+	assert_int_equal(match.copy[0].place.pos, 0);
+	assert_int_equal(match.regions, 0);
+	/* There are 300 bytes of the older version. */
+	samples_random(data + 5000, 300, 35);
+	new_stream(rig);
+	match_only(rig, data, 50000, &match);
+	assert_int_equal(match.copied, 44700);
+	assert_int_equal(match.regions, 1);
+	assert_int_equal(match.region[0].place.pos, 0);
+	assert_int_equal(match.region[0].len, 300);
+	cn_free(data);
+}
+
+/* A state that points beyond any log. */
+static void
+test_state_out_of_range(void **ret)
+{
+	struct rig *rig = *ret;
+	uint8_t *data = random_bytes(5000, 36);
+	struct cn_match match;
+
+	rig->state = (struct cn_match_state){
+		.next = { 1, CN_PLACE_END - 10, true },
+		.credit = 1000,
+		.is_set = true,
+	};
+	match_only(rig, data, 5000, &match);
+	assert_int_equal(match.copied, 0);
+	rig->state.next.pos = UINT64_MAX;
+	rig->state.is_set = true;
+	match_only(rig, data, 5000, &match);
+	cn_free(data);
+}
+
+/* What no hint led to, but a run covers, is not stored again. */
+static void
+test_covered(void **ret)
+{
+	struct rig *rig = *ret;
+	uint8_t *data = random_bytes(200000, 37);
+
+	rig->pair->hook_bits = 2;
+	send_all(rig, data, 200000, CN_BATCH_PLAIN_MAX);
+	assert_true(rig->pair->hints < rig->pair->learned / 2);
+	new_stream(rig);
+	send_all(rig, data, 200000, CN_BATCH_PLAIN_MAX);
+	assert_true(rig->copied == 200000);
+	assert_int_equal(rig->stored, 0);
 	cn_free(data);
 }
 
@@ -498,9 +614,11 @@ random_rounds(struct rig *rig, uint64_t seed, size_t rounds)
 		if (i % 40 == 0) {
 			uint64_t lie = rig->pair->lie;
 			size_t piece_max = rig->pair->piece_max;
+			unsigned hook_bits = rig->pair->hook_bits;
 
 			renew(rig);
 			rig->pair->lie = lie;
+			rig->pair->hook_bits = hook_bits;
 			rig->pair->piece_max = piece_max;
 			len = 10000 + (size_t)cn_prng_below(&prng, 20000);
 			if (i % 80 == 0) {
@@ -553,6 +671,44 @@ test_lying_hints(void **ret)
 
 	rig->pair->lie = 77;
 	random_rounds(rig, 300, 500);
+}
+
+/* A segment's table that names the right keys and any place. */
+static void
+test_lying_table(void **ret)
+{
+	enum { LIES = 300 };
+	struct rig *rig = *ret;
+	struct cn_store_chunk table[LIES] = { 0 };
+	uint8_t *data = random_bytes(200000, 20);
+	struct cn_prng prng;
+
+	cn_prng_init(&prng, 21);
+	send_all(rig, data, 200000, CN_BATCH_PLAIN_MAX);
+	for (size_t i = 0; i < LIES; i++) {
+		table[i].key = rig->pair->hint[i % rig->pair->hints].key;
+		table[i].pos = cn_prng_below(&prng, CN_SEGMENT_BYTES);
+	}
+	rig->pair->hook_bits = 2;
+	rig->pair->table = table;
+	rig->pair->table_len = LIES;
+	for (int i = 0; i < 50; i++) {
+		size_t len = edit(&prng, data, 190000, 200000);
+
+		new_stream(rig);
+		send_all(rig, data, CN_MIN(len, (size_t)190000), 100000);
+	}
+	assert_true(rig->pair->tables > 0);
+	cn_free(data);
+}
+
+static void
+test_random_edits_hooks(void **ret)
+{
+	struct rig *rig = *ret;
+
+	rig->pair->hook_bits = 2;
+	random_rounds(rig, 400, 500);
 }
 
 /* Edited data, too, is soon all there when it comes again. */
@@ -805,6 +961,27 @@ test_no_memory(void **ret)
 	assert_null(matcher);
 }
 
+/* Matching takes memory only for the neighbours of hooks, and can do
+ * without. */
+static void
+test_no_memory_for_near(void **ret)
+{
+	struct rig *rig = *ret;
+	uint8_t *data = random_bytes(100000, 22);
+	struct cn_match match;
+
+	send_all(rig, data, 100000, CN_BATCH_PLAIN_MAX);
+	new_stream(rig);
+	rig->pair->hook_bits = 2;
+	rig->pair->is_short = true;
+	match_only(rig, data, 100000, &match);
+	assert_true(rig->pair->has_failed || cn_alloc_has_failed());
+	rig->pair->is_short = false;
+	cn_alloc_fail_at(0);
+	assert_int_equal(match.copied, 100000);
+	cn_free(data);
+}
+
 int
 main(void)
 {
@@ -815,12 +992,19 @@ main(void)
 		RIGGED(test_state_goes_on),
 		RIGGED(test_small_edit),
 		RIGGED(test_region),
+		RIGGED(test_region_bytes_cap),
+		RIGGED(test_region_on_disk),
+		RIGGED(test_begin_of_log),
+		RIGGED(test_state_out_of_range),
+		RIGGED(test_covered),
 		RIGGED(test_zeros),
 		RIGGED(test_longest),
 		RIGGED(test_peers_log),
 		RIGGED(test_random_edits),
 		RIGGED(test_random_edits_apart),
 		RIGGED(test_lying_hints),
+		RIGGED(test_lying_table),
+		RIGGED(test_random_edits_hooks),
 		RIGGED(test_edited_again),
 		RIGGED(test_wait),
 		RIGGED(test_near),
@@ -829,6 +1013,7 @@ main(void)
 		RIGGED(test_logs_cap),
 		RIGGED(test_short),
 		cmocka_unit_test(test_no_memory),
+		RIGGED(test_no_memory_for_near),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

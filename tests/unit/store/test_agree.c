@@ -297,6 +297,63 @@ test_tops(void **state)
 	stop(&both);
 }
 
+/* What is about to go is not agreed on. */
+static void
+test_doomed(void **state)
+{
+	struct both both = start(16);
+	struct cn_agree_node node = { .epoch = BENCH_EPOCH };
+
+	(void)state;
+	for (uint64_t i = 0; i < 15; i++) {
+		assert_int_equal(cn_pair_fill(both.b, BENCH_EPOCH, i * MIB, S1,
+				     plain, sizeof(plain), SECOND),
+		    CN_OK);
+		cn_store_tick(both.sb, (i + 2) * SECOND);
+	}
+	node.index = 2;
+	assert_false(cn_pair_node(both.b, &node));
+	node.index = 3;
+	assert_true(cn_pair_node(both.b, &node));
+	stop(&both);
+}
+
+/* A peer that asks and asks, or lacks and lacks, is not served for ever. */
+static void
+test_flood(void **state)
+{
+	struct both both = start(64);
+	struct cn_agree_node node = {
+		.is_mine = true, .epoch = BENCH_EPOCH, .level = 2, .hash = 1
+	};
+	struct cn_place place = { BENCH_EPOCH, 0, true };
+	uint8_t boot[CN_STORE_BOOT_BYTES] = { 9 };
+	unsigned asked = 0;
+
+	(void)state;
+	for (uint64_t i = 0; i < 20; i++) {
+		send(&both, i, 0, 0);
+	}
+	restart(&both);
+	while (cn_pair_agree(both.a, &node) == CN_ESTALE) {
+		assert_true(++asked < 4000);
+	}
+	assert_true(asked > 3000);
+	assert_false(cn_pair_node(both.a, &node));
+	assert_int_equal(cn_pair_agree(both.a, &node), CN_ENOENT);
+	/* Of one that lacks a whole log the first few segments are. */
+	cn_pair_held(both.a, BENCH_EPOCH, 0, 20 * MIB);
+	cn_pair_lacks(both.a, &place, CN_PLACE_END);
+	assert_int_equal(look(both.a, true, 0), CN_ENOENT);
+	assert_int_equal(look(both.a, true, 19 * MIB), CN_OK);
+	/* The next agreement is another. */
+	assert_true(cn_pair_meet(both.a, boot, 20 * SECOND));
+	assert_int_equal(cn_pair_agree(both.a, &node), CN_ESTALE);
+	cn_pair_lacks(both.a, &place, CN_PLACE_END);
+	assert_int_equal(look(both.a, true, 19 * MIB), CN_ENOENT);
+	stop(&both);
+}
+
 int
 main(void)
 {
@@ -306,6 +363,8 @@ main(void)
 		cmocka_unit_test(test_differ),
 		cmocka_unit_test(test_extents),
 		cmocka_unit_test(test_tops),
+		cmocka_unit_test(test_doomed),
+		cmocka_unit_test(test_flood),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

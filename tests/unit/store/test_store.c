@@ -229,7 +229,7 @@ test_scopes(void **state)
 static void
 test_fill(void **state)
 {
-	struct cn_store_config config = bench_config(16);
+	struct cn_store_config config = bench_config(64);
 	struct cn_store *store = bench_store(&config);
 	struct cn_pair *pair = bench_pair(store, 1);
 	uint64_t e = BENCH_PEER_EPOCH, at = CN_SEGMENT_BYTES - 1000;
@@ -275,7 +275,20 @@ test_fill(void **state)
 	    resolve(pair, false, e, CN_PLACE_END - 6, 6, S1, other), CN_OK);
 	assert_int_equal(
 	    resolve(pair, false, e, CN_PLACE_END - 6, 7, S1, NULL), CN_EPROTO);
+	/* What comes after a lack is held again, what was lacked is not. */
+	cn_pair_lacks(pair, &(struct cn_place){ e, at, false }, 100);
+	assert_int_equal(
+	    cn_pair_fill(pair, e, at - 700, S1, other, 100, 1), CN_OK);
+	assert_int_equal(look(pair, false, e, at - 700, S1), CN_OK);
+	assert_int_equal(look(pair, false, e, at, S1), CN_ENOENT);
+	assert_int_equal(look(pair, false, e, at + 100, S1), CN_OK);
 	/* What would be far behind the head now is taken for gone. */
+	assert_int_equal(
+	    cn_pair_fill(pair, 5, 300 * MIB, S1, other, 6, 1), CN_OK);
+	assert_int_equal(
+	    cn_pair_fill(pair, 5, 180 * MIB, S1, other, 6, 1), CN_OK);
+	assert_int_equal(
+	    cn_pair_fill(pair, 5, 100 * MIB, S1, other, 6, 1), CN_ENOSPC);
 	assert_int_equal(cn_pair_fill(pair, e, 100 * (uint64_t)CN_SEGMENT_BYTES,
 			     S1, other, 6, 1),
 	    CN_ENOSPC);
@@ -447,6 +460,47 @@ test_seal_idle(void **state)
 	cn_store_free(&store);
 }
 
+/* Much that the peer does not take of one segment: the next goes on in
+ * another, which it may take. */
+static void
+test_spurned(void **state)
+{
+	struct cn_store_config config = bench_config(16);
+	struct cn_store *store = bench_store(&config);
+	struct cn_pair *pair = bench_pair(store, 1);
+	struct cn_store_span span = { 0, 40000 };
+	struct cn_store_piece piece[8];
+	struct cn_place place = bench_mine(pair, 0);
+	size_t n;
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		n = cn_pair_append(pair, S1, plain, &span, 1, piece, 8, 1);
+		assert_true(n > 0);
+		assert_true(piece[n - 1].pos < CN_SEGMENT_BYTES);
+		/* What was never written does not count. */
+		place.pos = 800000;
+		cn_pair_lacks(pair, &place, UINT64_C(1) << 40);
+		place.pos = piece[0].pos;
+		cn_pair_lacks(pair, &place, span.len);
+	}
+	n = cn_pair_append(pair, S1, plain, &span, 1, piece, 8, 1);
+	assert_true(n > 0 && piece[0].pos < CN_SEGMENT_BYTES);
+	place.pos = piece[0].pos;
+	cn_pair_lacks(pair, &place, span.len);
+	n = cn_pair_append(pair, S1, plain, &span, 1, piece, 8, 1);
+	assert_true(n > 0 && piece[0].pos >= CN_SEGMENT_BYTES);
+	/* The peer's segments are not ours to seal. */
+	assert_int_equal(
+	    cn_pair_fill(pair, 4711, 0, S1, plain, 900000, 1), CN_OK);
+	place = (struct cn_place){ 4711, 0, false };
+	cn_pair_lacks(pair, &place, 900000);
+	assert_int_equal(
+	    cn_pair_fill(pair, 4711, 900000, S1, plain, 100, 1), CN_OK);
+	cn_pair_put(&pair);
+	cn_store_free(&store);
+}
+
 /* The oldest goes, announced ahead, and then it is not looked at. */
 static void
 test_evict(void **state)
@@ -553,6 +607,66 @@ test_pinned(void **state)
 	cn_store_free(&store);
 }
 
+/* Bytes that wait for their acknowledgement for long do not stand in the way
+ * of others. */
+static void
+test_unacknowledged(void **state)
+{
+	struct cn_store_config config = bench_config(16);
+	struct cn_store *store = bench_store(&config);
+	struct cn_pair *pair = bench_pair(store, 1);
+	struct cn_store_piece piece[4];
+
+	(void)state;
+	for (uint64_t i = 0; i < 40; i++) {
+		bench_bytes(plain, MIB, i);
+		assert_int_equal(
+		    bench_append(pair, S1, plain, MIB, piece, 4, 1), 1);
+	}
+	/* The acknowledgement of what is still here counts. */
+	assert_int_equal(
+	    look(pair, true, BENCH_EPOCH, 38 * MIB, S1), CN_ENOENT);
+	cn_pair_held(pair, BENCH_EPOCH, 30 * MIB, 10 * MIB);
+	assert_look(pair, 39 * MIB, S1, plain, MIB);
+	assert_int_equal(look(pair, true, BENCH_EPOCH, 38 * MIB, S1), CN_OK);
+	cn_pair_put(&pair);
+	cn_store_free(&store);
+}
+
+/* Full segments are sealed early when nothing else may go. */
+static void
+test_pressed(void **state)
+{
+	struct cn_store_config config = bench_config(8);
+	struct cn_store *store = bench_store(&config);
+	struct cn_pair *pair = bench_pair(store, 1);
+	struct cn_store_piece piece[4];
+	struct cn_view view[3];
+
+	(void)state;
+	for (uint64_t i = 0; i < 3; i++) {
+		struct cn_place place = bench_mine(pair, i * MIB);
+
+		bench_exchange(pair, S1, plain, MIB, piece, 4, 1);
+		assert_int_equal(
+		    cn_pair_look_at(pair, &place, S1, NULL, &view[i]), CN_OK);
+	}
+	for (uint64_t i = 0; i < 2; i++) {
+		assert_int_equal(
+		    cn_pair_fill(pair, 9, i * MIB, S1, plain, MIB, 1), CN_OK);
+		assert_int_equal(
+		    bench_append(pair, S1, plain, MIB, piece, 4, 1), 1);
+	}
+	assert_int_equal(bench_append(pair, S1, plain, MIB, piece, 4, 1), 1);
+	assert_int_equal(resolve(pair, false, 9, 0, 1, S1, NULL), CN_ENOENT);
+	assert_int_equal(resolve(pair, false, 9, MIB, 1, S1, NULL), CN_OK);
+	for (uint64_t i = 0; i < 3; i++) {
+		cn_view_done(&view[i]);
+	}
+	cn_pair_put(&pair);
+	cn_store_free(&store);
+}
+
 static void
 test_meet(void **state)
 {
@@ -602,8 +716,11 @@ main(void)
 		cmocka_unit_test(test_hints),
 		cmocka_unit_test(test_seal),
 		cmocka_unit_test(test_seal_idle),
+		cmocka_unit_test(test_spurned),
 		cmocka_unit_test(test_evict),
 		cmocka_unit_test(test_pinned),
+		cmocka_unit_test(test_unacknowledged),
+		cmocka_unit_test(test_pressed),
 		cmocka_unit_test(test_meet),
 	};
 

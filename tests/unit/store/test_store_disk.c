@@ -186,6 +186,72 @@ test_write_and_load(void **state)
 	cn_store_leave(store, &idle);
 }
 
+struct insistent {
+	struct cn_store_user user;
+	unsigned wakes;
+};
+
+/* Asks for the next one as soon as it is woken. */
+static void
+ask_again(void *arg)
+{
+	struct insistent *insistent = arg;
+	struct cn_view view;
+
+	assert_true(++insistent->wakes < 10);
+	assert_int_equal(
+	    look(BENCH_EPOCH, insistent->wakes, &insistent->user, &view),
+	    CN_EAGAIN);
+}
+
+/* Who waits again from within its wake is woken for the next one. */
+static void
+test_wake_again(void **state)
+{
+	struct insistent insistent = { .user = { .wake = ask_again } };
+	struct cn_view view;
+
+	(void)state;
+	insistent.user.arg = &insistent;
+	start(8, 64, BENCH_EPOCH);
+	for (uint64_t i = 0; i < 20; i++) {
+		add(i);
+		bench_run(&disk);
+	}
+	cn_store_join(store, &insistent.user);
+	assert_int_equal(
+	    look(BENCH_EPOCH, 0, &insistent.user, &view), CN_EAGAIN);
+	for (unsigned i = 1; i < 5; i++) {
+		assert_true(bench_step(&disk));
+		assert_int_equal(insistent.wakes, i);
+	}
+	cn_store_leave(store, &insistent.user);
+	bench_run(&disk);
+	assert_int_equal(insistent.wakes, 4);
+}
+
+/* What is used stays in memory, what is not goes. */
+static void
+test_lru(void **state)
+{
+	struct cn_view view;
+
+	(void)state;
+	start(8, 64, BENCH_EPOCH);
+	for (uint64_t i = 0; i < 20; i++) {
+		add(i);
+		bench_run(&disk);
+	}
+	for (uint64_t i = 0; i < 10; i++) {
+		assert_int_equal(look(BENCH_EPOCH, 19, NULL, &view), CN_OK);
+		assert_int_equal(look(BENCH_EPOCH, i, NULL, &view), CN_EAGAIN);
+		bench_run(&disk);
+		assert_int_equal(look(BENCH_EPOCH, i, NULL, &view), CN_OK);
+	}
+	assert_int_equal(look(BENCH_EPOCH, 18, NULL, &view), CN_EAGAIN);
+	bench_run(&disk);
+}
+
 /* The end of a segment brings the next one in. */
 static void
 test_prefetch(void **state)
@@ -223,6 +289,8 @@ test_slow_disk(void **state)
 		assert_true(++i < 8);
 	}
 	assert_int_equal(i, 6);
+	/* Of so little memory one buffer is for writing. */
+	assert_int_equal(disk.submitted, 1);
 	cn_store_stats(store, &stats);
 	assert_true(stats.memory_bytes <= 8 * MIB);
 	bench_run(&disk);
@@ -689,6 +757,8 @@ main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(test_write_and_load),
+		TEST(test_wake_again),
+		TEST(test_lru),
 		TEST(test_prefetch),
 		TEST(test_slow_disk),
 		TEST(test_ring),
