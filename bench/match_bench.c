@@ -45,7 +45,7 @@
 #define REGION_LEN 8u
 #define OP_MAX 32u
 #define SCOPE 1u
-#define PREFIX_MAX (256u * 1024u)
+#define PREFIX_MAX CN_BATCH_PREFIX_MAX
 
 struct sums {
 	uint64_t copied, copies, ops, stored, pieces, regions, region_bytes;

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /*
  * The counts are kept in shards, one cache line each, so that workers do
@@ -13,6 +14,7 @@
  */
 #define SHARDS 32u
 #define CACHE_LINE 64
+#define HUGE_BYTES ((size_t)2 * 1024 * 1024)
 
 struct shard {
 	_Alignas(CACHE_LINE) _Atomic int64_t blocks;
@@ -103,6 +105,18 @@ cn_alloc_aligned(size_t align, size_t size)
 		return NULL;
 	}
 	return counted(p);
+}
+
+void *
+cn_alloc_huge(size_t size)
+{
+	void *p = cn_alloc_aligned(HUGE_BYTES, size);
+
+	if (p != NULL) {
+		/* A wish: where it is not met nothing is lost. */
+		(void)madvise(p, size - size % HUGE_BYTES, MADV_HUGEPAGE);
+	}
+	return p;
 }
 
 void *

@@ -23,6 +23,11 @@ void *cn_alloc(size_t size) CN_MUSTCHECK;
 void *cn_calloc(size_t n, size_t size) CN_MUSTCHECK;
 /* As cn_alloc(), aligned to a power of two; never for cn_realloc(). */
 void *cn_alloc_aligned(size_t align, size_t size) CN_MUSTCHECK;
+/*
+ * As cn_alloc(), for many megabytes that stay: in huge pages where the system
+ * has them, since touching fresh small ones costs half a nanosecond a byte.
+ */
+void *cn_alloc_huge(size_t size) CN_MUSTCHECK;
 /* Grow or shrink; on NULL the old memory is still there. p may be NULL. */
 void *cn_realloc(void *p, size_t size) CN_MUSTCHECK;
 /* p may be NULL. */

@@ -10,6 +10,9 @@
 #define GAP_MIN 32u
 /* An older version may be longer: a quarter, and a little. */
 #define REGION_SLACK 512u
+/* As a prefix, older versions of less than one of so many literals would take
+ * the place of the stream's own bytes, which help with all of them. */
+#define REGION_PART 2u
 /* Segments that a run of a whole batch may touch. */
 #define RUN_PIECES (CN_BATCH_PLAIN_MAX / CN_SEGMENT_BYTES + 2u)
 /* A chunk that so many copies make up is as good as stored. */
@@ -259,9 +262,13 @@ add_span(struct cn_found *found, const struct cn_found_chunk *chunk)
 }
 
 void
-cn_found_finish(struct cn_found *found)
+cn_found_finish(struct cn_found *found, size_t len)
 {
 	size_t kept = 0, at = 0;
+
+	if (found->region_bytes < (len - found->copied) / REGION_PART) {
+		found->regions = 0;
+	}
 
 	for (size_t i = 0; i < found->chunks; i++) {
 		const struct cn_found_chunk chunk = found->chunk[i];

@@ -72,7 +72,8 @@ struct cn_found_gap {
 };
 void cn_found_gap(struct cn_found *found, struct cn_reach *reach,
     const struct cn_found_gap *gap);
-/* All is added: choose what is to be stored. */
-void cn_found_finish(struct cn_found *found);
+/* All of a batch of len bytes is added: choose what is to be stored, and
+ * whether the older versions are worth it. */
+void cn_found_finish(struct cn_found *found, size_t len);
 
 #endif /* CN_CODEC_FOUND_H */

@@ -355,7 +355,7 @@ finish(struct cn_matcher *m, struct cn_match_state *state, struct cn_match *ret)
 	};
 
 	cn_found_gap(found, &m->reach, &gap);
-	cn_found_finish(found);
+	cn_found_finish(found, m->reach.len);
 	move_on(m, state);
 	*ret = (struct cn_match){
 		.copy = found->copy,

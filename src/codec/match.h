@@ -60,10 +60,11 @@ struct cn_match {
 	 * neighbours merged.  Copies may lie in them. */
 	struct cn_store_span *miss;
 	size_t misses;
-	/* Literals near a copy, and where their older version stands: as a
-	 * prefix, one behind the other, they help to code the literals.  Held
-	 * by the peer and valid here, each in one segment, all together at
-	 * most CN_REFS_DELTA_MAX; len is the region's own. */
+	/* Where older versions of literals stand: as the frame's prefix, one
+	 * behind the other, they help more than the stream's own bytes;
+	 * where they would not there are none.  Held by the peer and valid
+	 * here, each in one segment, all together at most
+	 * CN_REFS_DELTA_MAX; offset is that of the literals. */
 	struct cn_match_copy *region;
 	size_t regions;
 };

@@ -99,6 +99,7 @@ cn_depot_open(const struct cn_config *config, uv_loop_t *loop,
 		return CN_ENOMEM;
 	}
 	depot->loop = loop;
+	depot->drain_us = CN_DEPOT_DRAIN_US;
 	depot->quota_bytes = config->store.quota_bytes;
 	memcpy(depot->own, own, sizeof(depot->own));
 	memcpy(depot->key, key, sizeof(depot->key));
@@ -128,7 +129,7 @@ fail:
 /* ---- closing ---- */
 
 /* A disk that hangs must not keep the process. */
-struct drain {
+struct cn_depot_drain {
 	struct cn_disk *disk;
 	uv_mutex_t lock;
 	uv_cond_t cond;
@@ -138,7 +139,7 @@ struct drain {
 static void
 drain_main(void *arg)
 {
-	struct drain *drain = arg;
+	struct cn_depot_drain *drain = arg;
 
 	cn_disk_drain(drain->disk);
 	uv_mutex_lock(&drain->lock);
@@ -149,17 +150,18 @@ drain_main(void *arg)
 
 /* Returns whether all is written.  If not, its thread and memory stay. */
 static bool
-drain_disk(struct cn_disk *disk)
+drain_disk(struct cn_depot *depot)
 {
-	struct drain *drain = cn_calloc(1, sizeof(*drain));
-	uint64_t end = cn_clock_us() + CN_DEPOT_DRAIN_US;
+	struct cn_depot_drain *drain = cn_calloc(1, sizeof(*drain));
+	uint64_t end = cn_clock_us() + depot->drain_us;
 	uv_thread_t thread;
 	bool is_done;
 
 	if (drain == NULL) {
 		return false;
 	}
-	drain->disk = disk;
+	drain->disk = depot->disk;
+	depot->drain = drain;
 	if (uv_mutex_init(&drain->lock) != 0 ||
 	    uv_cond_init(&drain->cond) != 0 ||
 	    uv_thread_create(&thread, drain_main, drain) != 0) {
@@ -184,6 +186,7 @@ drain_disk(struct cn_disk *disk)
 	uv_cond_destroy(&drain->cond);
 	uv_mutex_destroy(&drain->lock);
 	cn_free(drain);
+	depot->drain = NULL;
 	return true;
 }
 
@@ -215,7 +218,7 @@ cn_depot_close(struct cn_depot **dp)
 	cn_matcher_free(&depot->matcher);
 	if (depot->store != NULL) {
 		cn_store_close(depot->store, now);
-		is_whole = depot->disk == NULL || drain_disk(depot->disk);
+		is_whole = depot->disk == NULL || drain_disk(depot);
 		log_close(depot, is_whole, now);
 	}
 	explicit_bzero(depot->key, sizeof(depot->key));

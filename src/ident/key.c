@@ -175,7 +175,7 @@ expand(uint8_t *seed, size_t seed_len, const char *label,
     uint8_t out[CN_KEY_SECRET_BYTES])
 {
 	char digest[] = "SHA256";
-	char info[CN_KEY_LABEL_MAX];
+	char info[CN_KEY_LABEL_MAX + 1];
 	size_t info_len = strlen(label);
 	OSSL_PARAM params[] = {
 		OSSL_PARAM_construct_utf8_string(
@@ -190,7 +190,7 @@ expand(uint8_t *seed, size_t seed_len, const char *label,
 	EVP_KDF_CTX *ctx = kdf == NULL ? NULL : EVP_KDF_CTX_new(kdf);
 	bool ok;
 
-	memcpy(info, label, info_len);
+	memcpy(info, label, info_len + 1);
 	ok = ctx != NULL &&
 	    EVP_KDF_derive(ctx, out, CN_KEY_SECRET_BYTES, params) == 1;
 	EVP_KDF_CTX_free(ctx);

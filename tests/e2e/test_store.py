@@ -693,6 +693,7 @@ def test_hits_after_carrying(kit):
         assert show(pair.far)["segments"] >= 3
     restart(pair, carry)
     time.sleep(1)  # nothing tells when they have agreed
-    # The very first time: only what was carried can be referred to.
+    # The very first time: only what was carried can be referred to.  A batch
+    # that would wait for the disk for too long goes as it is.
     copied = crossed(pair.near, pair.port, pair.target, data)
-    assert copied >= BYTES * 95 // 100
+    assert copied >= BYTES * 3 // 4

@@ -20,7 +20,7 @@
 #include "store/store.h"
 
 #define FAKE_LOGS 12u
-#define FAKE_LOG_BYTES (3u << 20)
+#define FAKE_LOG_BYTES (8u << 20)
 #define FAKE_HINTS 65536u
 
 struct fake_log {

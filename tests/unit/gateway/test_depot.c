@@ -18,7 +18,7 @@
 #include "base/err.h"
 #include "base/rand.h"
 #include "codec/match.h"
-#include "gateway/depot.h"
+#include "gateway/depot_private.h"
 #include "store/export.h"
 #include "store/store.h"
 
@@ -33,6 +33,8 @@ static const uint8_t other_secret[CN_IMAGE_KEY_BYTES] = { 5 };
 static const uint8_t carry[CN_IMAGE_KEY_BYTES] = { 6 };
 
 static uv_loop_t loop;
+/* Of a thread that may have a few instructions left. */
+static void *abandoned;
 static char folder[64];
 static uint8_t plain[PLAIN_BYTES];
 
@@ -503,6 +505,55 @@ test_steps_without_memory(void **state)
 	cn_depot_close(&depot);
 }
 
+/* ---- a disk that hangs ---- */
+
+static _Atomic bool is_hanging, is_over;
+
+void __real_cn_disk_drain(struct cn_disk *disk);
+void __wrap_cn_disk_drain(struct cn_disk *disk);
+
+void
+__wrap_cn_disk_drain(struct cn_disk *disk)
+{
+	while (is_hanging) {
+		uv_sleep(1);
+	}
+	__real_cn_disk_drain(disk);
+	is_over = true;
+}
+
+/* The end comes all the same, and leaves to the threads what they use. */
+static void
+test_disk_that_hangs(void **state)
+{
+	struct cn_depot *kept;
+	uint64_t began, live = cn_alloc_count();
+	struct cn_depot *depot = open_on_disk(here, secret);
+
+	(void)state;
+	fill(depot, there, 1);
+	kept = depot;
+	depot->drain_us = 50000;
+	is_over = false;
+	is_hanging = true;
+	began = cn_clock_us();
+	cn_depot_close(&depot);
+	assert_null(depot);
+	assert_in_range(cn_clock_us() - began, 50000, 5000000);
+	assert_non_null(kept->drain);
+	assert_true(cn_alloc_count() > live);
+	/* Here it comes to an end, and all but the thread's own is freed. */
+	is_hanging = false;
+	while (!is_over) {
+		uv_sleep(1);
+	}
+	cn_disk_close(&kept->disk);
+	cn_store_free(&kept->store);
+	abandoned = kept->drain;
+	cn_free(kept);
+	assert_int_equal(cn_alloc_count(), live + 1);
+}
+
 static int
 set_up(void **state CN_UNUSED)
 {
@@ -522,7 +573,7 @@ tear_down(void **state CN_UNUSED)
 	(void)snprintf(path, sizeof(path), "%s/s", folder);
 	(void)rmdir(path);
 	(void)rmdir(folder);
-	return cn_alloc_count() == 0 ? 0 : -1;
+	return cn_alloc_count() == (abandoned != NULL) ? 0 : -1;
 }
 
 int
@@ -537,6 +588,7 @@ main(void)
 		TEST(test_carry),
 		TEST(test_bad_imports),
 		TEST(test_bad_cursors),
+		TEST(test_disk_that_hangs),
 		TEST(test_without_memory),
 		TEST(test_steps_without_memory),
 	};
