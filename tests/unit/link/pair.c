@@ -14,7 +14,7 @@
 #include "codec/codec.h"
 #include "codec/dedup.h"
 
-const struct cn_link_profile pair_profile = { 0, 1, 3, true };
+const struct cn_link_profile pair_profile = { 0, 1, 3, true, false };
 
 void
 pair_config(struct cn_link_config *config)
@@ -163,18 +163,14 @@ pair_detach(struct pair *p, uint32_t slot)
 	}
 }
 
-static struct cn_stream *
-open_stream(struct pair *p, int side, uint64_t scope, bool is_unstored)
+struct cn_stream *
+pair_open_as(struct pair *p, int side, const struct cn_link_open *as)
 {
-	struct cn_link_open open = {
-		.service = "web",
-		.scope = scope,
-		.client = "192.0.2.1:4711",
-		.is_unstored = is_unstored,
-		.profile = pair_profile,
-	};
+	struct cn_link_open open = *as;
 	struct cn_stream *s;
 
+	open.service = "web";
+	open.client = "192.0.2.1:4711";
 	assert_int_equal(
 	    cn_stream_open(p->link[side], &open, NULL, p->now, &s), CN_OK);
 	assert_true(cn_stream_id(s) < PAIR_ENDS);
@@ -185,13 +181,16 @@ open_stream(struct pair *p, int side, uint64_t scope, bool is_unstored)
 struct cn_stream *
 pair_open(struct pair *p, int side, uint64_t scope)
 {
-	return open_stream(p, side, scope, false);
+	return pair_open_as(p, side,
+	    &(struct cn_link_open){ .scope = scope, .profile = pair_profile });
 }
 
 struct cn_stream *
 pair_open_unstored(struct pair *p, int side, uint64_t scope)
 {
-	return open_stream(p, side, scope, true);
+	return pair_open_as(p, side,
+	    &(struct cn_link_open){
+		.scope = scope, .is_unstored = true, .profile = pair_profile });
 }
 
 size_t

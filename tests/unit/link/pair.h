@@ -81,6 +81,9 @@ void pair_detach(struct pair *p, uint32_t slot);
 struct cn_stream *pair_open(struct pair *p, int side, uint64_t scope);
 /* … whose bytes neither side keeps. */
 struct cn_stream *pair_open_unstored(struct pair *p, int side, uint64_t scope);
+/* … with an open of the test's own, but for the names. */
+struct cn_stream *pair_open_as(
+    struct pair *p, int side, const struct cn_link_open *as);
 size_t pair_write(
     struct pair *p, int side, uint64_t id, const void *bytes, size_t len);
 /* Take all that can be read; at the end of file shut down. */
