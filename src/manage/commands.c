@@ -245,8 +245,8 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .summary = "push files to the peer's store, ahead of need",
 	    .help =
 		"What is sent over that service later goes as references "
-		"to them, either way.  All\nelse that is to be sent to the "
-		"peer goes first, and the far side connects to\nnothing.  "
+		"to them, either way.\nAll else that is to be sent to the "
+		"peer goes first, and the far side connects\nto nothing.  "
 		"Of directories all regular files are read, sorted by name; "
 		"symbolic\nlinks in them are left alone.  Exit code 1 when "
 		"something could not be read.",
