@@ -252,6 +252,25 @@ store_misses(struct cn_dedup *dedup, uint64_t scope,
 	    refs->store_epoch, NULL, scratch->piece, n);
 }
 
+/* No copies, nothing stored: the payload is the plain bytes. */
+static void
+begin_batch(struct cn_dedup_scratch *scratch, const uint8_t *plain, size_t len,
+    struct cn_dedup_batch *ret)
+{
+	struct cn_refs *refs = &scratch->refs;
+
+	refs->logs = refs->regions = refs->stores = 0;
+	refs->has_copies = false;
+	refs->ops_len = refs->literal_len = refs->delta_len = 0;
+	*ret = (struct cn_dedup_batch){
+		.payload = plain,
+		.payload_len = len,
+		.literals = plain,
+		.literals_len = len,
+		.refs = refs,
+	};
+}
+
 /*
  * What came in of the scope and nobody looked for yet is learnt now, eight
  * times as fast as the scope sends: in the order in which it came, so that
@@ -290,7 +309,6 @@ cn_dedup_encode(struct cn_dedup *dedup, uint64_t scope,
     struct cn_dedup_batch *ret)
 {
 	struct cn_dedup_scratch *scratch = dedup->scratch;
-	struct cn_refs *refs = &scratch->refs;
 	struct cn_match match;
 	size_t copies;
 	int r;
@@ -301,16 +319,10 @@ cn_dedup_encode(struct cn_dedup *dedup, uint64_t scope,
 	if (r != CN_OK) {
 		return r;
 	}
-	refs->logs = refs->regions = refs->stores = 0;
-	refs->has_copies = false;
-	refs->ops_len = refs->literal_len = refs->delta_len = 0;
-	memset(ret, 0, sizeof(*ret));
-	ret->refs = refs;
-	ret->payload = ret->literals = plain;
-	ret->payload_len = ret->literals_len = len;
+	begin_batch(scratch, plain, len, ret);
 	copies = write_ops(scratch, &match);
 	write_payload(scratch, &match, copies, plain, len, ret);
-	if (refs->has_copies && ret->literals_len > 0) {
+	if (scratch->refs.has_copies && ret->literals_len > 0) {
 		gather_delta(dedup, scope, &match, ret);
 	}
 	if (match.misses > 0 && stores_max > 0) {
@@ -318,6 +330,24 @@ cn_dedup_encode(struct cn_dedup *dedup, uint64_t scope,
 		    CN_MIN(stores_max, (size_t)CN_REFS_STORES_MAX), now);
 	}
 	return CN_OK;
+}
+
+void
+cn_dedup_store(struct cn_dedup *dedup, uint64_t scope, const uint8_t *plain,
+    size_t len, size_t stores_max, uint64_t now, struct cn_dedup_batch *ret)
+{
+	struct cn_dedup_scratch *scratch = dedup->scratch;
+	struct cn_match_state state = { 0 };
+	struct cn_match match;
+
+	begin_batch(scratch, plain, len, ret);
+	if (stores_max > 0 &&
+	    cn_match_batch(scratch->matcher, dedup->pair, scope, &state,
+		&dedup->user, plain, len, false, &match) == CN_OK &&
+	    match.misses > 0) {
+		store_misses(dedup, scope, &match, plain,
+		    CN_MIN(stores_max, (size_t)CN_REFS_STORES_MAX), now);
+	}
 }
 
 void

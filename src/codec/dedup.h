@@ -73,6 +73,13 @@ int cn_dedup_encode(struct cn_dedup *dedup, uint64_t scope,
     struct cn_match_state *state, const uint8_t *plain, size_t len,
     bool is_patient, size_t stores_max, uint64_t now,
     struct cn_dedup_batch *ret) CN_MUSTCHECK;
+/*
+ * Refer to nothing, and store the chunks that the peer does not have: for
+ * bytes that go again because it did not find what they referred to.
+ */
+void cn_dedup_store(struct cn_dedup *dedup, uint64_t scope,
+    const uint8_t *plain, size_t len, size_t stores_max, uint64_t now,
+    struct cn_dedup_batch *ret);
 /* Leave the delta out after all; before cn_dedup_ext(). */
 void cn_dedup_no_delta(struct cn_dedup_batch *batch);
 /*

@@ -148,16 +148,40 @@ cn_client_close(struct cn_client **cp)
 	cn_free(client);
 }
 
+/* Send some bytes, and beside the first of them a descriptor unless it is
+ * -1. */
+static ssize_t
+send_some(int to, const uint8_t *bytes, size_t len, int fd)
+{
+	union {
+		struct cmsghdr head;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { (void *)(uintptr_t)bytes, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+
+	if (fd >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control.room);
+		control.head.cmsg_level = SOL_SOCKET;
+		control.head.cmsg_type = SCM_RIGHTS;
+		control.head.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.head), &fd, sizeof(int));
+	}
+	return sendmsg(to, &msg, MSG_NOSIGNAL);
+}
+
 static int
-send_all(struct cn_client *client, const uint8_t *bytes, size_t len,
+send_all(struct cn_client *client, const uint8_t *bytes, size_t len, int fd,
     uint64_t deadline)
 {
 	while (len > 0) {
-		ssize_t n = send(client->fd, bytes, len, MSG_NOSIGNAL);
+		ssize_t n = send_some(client->fd, bytes, len, fd);
 
 		if (n > 0) {
 			bytes += n;
 			len -= (size_t)n;
+			fd = -1;
 			continue;
 		}
 		if (n < 0 && errno != EAGAIN && errno != EINTR) {
@@ -246,9 +270,15 @@ receive_reply(
 	return err;
 }
 
-int
-cn_client_call_raw(struct cn_client *client, struct cn_request *request,
-    const uint8_t *payload, struct cn_reply *reply, const uint8_t **bytes)
+/* What follows a request. */
+struct more {
+	const uint8_t *payload; /* NULL: nothing */
+	int fd;                 /* -1: none */
+};
+
+static int
+call(struct cn_client *client, struct cn_request *request,
+    const struct more *more, struct cn_reply *reply, const uint8_t **bytes)
 {
 	uint64_t deadline = cn_clock_us() + client->timeout_us;
 
@@ -259,11 +289,12 @@ cn_client_call_raw(struct cn_client *client, struct cn_request *request,
 	cn_buf_clear(&client->out);
 	int err = cn_request_encode(request, &client->out);
 	if (err == CN_OK) {
-		err = send_all(
-		    client, client->out.data, client->out.len, deadline);
+		err = send_all(client, client->out.data, client->out.len,
+		    more->fd, deadline);
 	}
-	if (err == CN_OK && payload != NULL) {
-		err = send_all(client, payload, request->payload, deadline);
+	if (err == CN_OK && more->payload != NULL) {
+		err = send_all(
+		    client, more->payload, request->payload, -1, deadline);
 	}
 	/* A gateway that refuses us may say so before it hangs up. */
 	if (err == CN_OK || err == CN_ECLOSED) {
@@ -279,6 +310,25 @@ cn_client_call_raw(struct cn_client *client, struct cn_request *request,
 	client->payload = reply->payload;
 	*bytes = reply->payload == 0 ? NULL : client->in.data;
 	return CN_OK;
+}
+
+int
+cn_client_call_raw(struct cn_client *client, struct cn_request *request,
+    const uint8_t *payload, struct cn_reply *reply, const uint8_t **bytes)
+{
+	struct more more = { payload, -1 };
+
+	return call(client, request, &more, reply, bytes);
+}
+
+int
+cn_client_call_fd(struct cn_client *client, struct cn_request *request, int fd,
+    struct cn_reply *reply)
+{
+	struct more more = { NULL, fd };
+	const uint8_t *bytes;
+
+	return call(client, request, &more, reply, &bytes);
 }
 
 int

@@ -53,6 +53,14 @@ int cn_client_call(struct cn_client *client, struct cn_request *request,
     struct cn_reply *reply) CN_MUSTCHECK;
 
 /*
+ * The same as cn_client_call(), with a descriptor beside the request.
+ *
+ * @fd  the gateway gets a copy; it stays the caller's
+ */
+int cn_client_call_fd(struct cn_client *client, struct cn_request *request,
+    int fd, struct cn_reply *reply) CN_MUSTCHECK;
+
+/*
  * The same, with raw bytes behind the request (request->payload of them) or
  * behind the reply.
  *

@@ -17,6 +17,7 @@
 #define TAKES_BYTES 0x08u
 #define TAKES_PAYLOAD 0x10u
 #define TAKES_KEY 0x20u
+#define TAKES_SERVICE 0x40u /* and client */
 
 static const struct {
 	const char *name;
@@ -45,6 +46,9 @@ static const struct {
 	    TAKES_CURSOR | TAKES_KEY },
 	[CN_COMMAND_STORE_IMPORT] = { "store-import", CN_ACCESS_CHANGE,
 	    TAKES_CURSOR | TAKES_PAYLOAD | TAKES_KEY },
+	[CN_COMMAND_STORE_WARM] = { "store-warm", CN_ACCESS_CHANGE,
+	    TAKES_SERVICE },
+	[CN_COMMAND_STORE_WARM_END] = { "store-warm-end", CN_ACCESS_CHANGE, 0 },
 };
 
 static void *
@@ -157,6 +161,8 @@ static const struct {
 	{ "bytes", TAKES_BYTES },
 	{ "payload", TAKES_PAYLOAD },
 	{ "key", TAKES_KEY },
+	{ "service", TAKES_SERVICE },
+	{ "client", TAKES_SERVICE },
 };
 
 static bool
@@ -222,6 +228,47 @@ read_key(const json_t *json, struct cn_request *request)
 			     2 * CN_REQUEST_KEY_BYTES);
 }
 
+/* Text without control characters; empty only where it is not given. */
+static int
+read_text(const json_t *json, const char *name, struct cn_request *request,
+    char *ret, size_t size)
+{
+	const json_t *value = json_object_get(json, name);
+	const char *text = json_string_value(value);
+	size_t len = json_string_length(value);
+	bool is_good = text != NULL && len > 0 && len < size;
+
+	if (value == NULL) {
+		return CN_OK;
+	}
+	for (size_t i = 0; is_good && i < len; i++) {
+		is_good = (unsigned char)text[i] >= ' ' && text[i] != 0x7f;
+	}
+	if (!is_good) {
+		return refuse(request, CN_REPLY_BAD_REQUEST,
+		    "'%s' must be a text of 1 to %zu bytes", name, size - 1);
+	}
+	memcpy(ret, text, len + 1);
+	return CN_OK;
+}
+
+static int
+read_service(const json_t *json, struct cn_request *request)
+{
+	int err = read_text(json, "service", request, request->service,
+	    sizeof(request->service));
+
+	if (err == CN_OK) {
+		err = read_text(json, "client", request, request->client,
+		    sizeof(request->client));
+	}
+	if (err == CN_OK && request->service[0] == '\0') {
+		return refuse(request, CN_REPLY_BAD_REQUEST,
+		    "'service' must be the name of a service");
+	}
+	return err;
+}
+
 static int
 read_numbers(const json_t *json, struct cn_request *request)
 {
@@ -259,6 +306,9 @@ read_fields(const json_t *json, struct cn_request *request)
 	}
 	if (err == CN_OK && (takes & TAKES_KEY) != 0) {
 		err = read_key(json, request);
+	}
+	if (err == CN_OK && (takes & TAKES_SERVICE) != 0) {
+		err = read_service(json, request);
 	}
 	if (err < 0) {
 		return err;
@@ -336,6 +386,14 @@ put_key(json_t *json, const uint8_t *key, int *failed)
 	}
 }
 
+static void
+put_text(json_t *json, const char *name, const char *text, int *failed)
+{
+	if (*failed == 0 && text[0] != '\0') {
+		*failed = json_object_set_new(json, name, json_string(text));
+	}
+}
+
 int
 cn_request_encode(const struct cn_request *request, struct cn_buf *out)
 {
@@ -364,6 +422,10 @@ cn_request_encode(const struct cn_request *request, struct cn_buf *out)
 	}
 	if ((takes & TAKES_KEY) != 0) {
 		put_key(json, request->key, &failed);
+	}
+	if ((takes & TAKES_SERVICE) != 0) {
+		put_text(json, "service", request->service, &failed);
+		put_text(json, "client", request->client, &failed);
 	}
 	int err = failed != 0 ? CN_ENOMEM : cn_line_append(out, json);
 	json_decref(json);

@@ -25,6 +25,9 @@
  * "payload":n, n raw bytes follow, of a request (store-import) or of a reply
  * (store-export).
  *
+ * The connection that warms a store comes as a descriptor beside the first
+ * byte of its request (store-warm).
+ *
  * A line longer than CN_REQUEST_MAX: answer CN_REPLY_TOO_LONG with id 0 and
  * close, for its end cannot be found within bounds.
  *
@@ -76,6 +79,12 @@ enum cn_command {
 	CN_COMMAND_STORE_EXPORT,
 	/* A step, with key: the bytes from cursor on follow the request. */
 	CN_COMMAND_STORE_IMPORT,
+	/*
+	 * cn_reply_warm(), of `service' and perhaps `client', with one end of
+	 * a TCP connection as SCM_RIGHTS beside the line's first byte.
+	 */
+	CN_COMMAND_STORE_WARM,
+	CN_COMMAND_STORE_WARM_END, /* cn_reply_warm(), once it is over */
 	CN_COMMAND_MAX
 };
 
@@ -104,6 +113,8 @@ struct cn_request {
 	 * it could be read: they follow all the same. */
 	uint32_t payload;
 	uint8_t key[CN_REQUEST_KEY_BYTES]; /* STORE_EXPORT, _IMPORT */
+	char service[CN_SNAP_NAME];        /* STORE_WARM */
+	char client[CN_SNAP_TEXT];         /* STORE_WARM: an address; "" */
 	/* Set by a failed decode: why, and the words for it. */
 	enum cn_reply_code code;
 	char text[CN_REPLY_TEXT_MAX];
@@ -175,6 +186,8 @@ int cn_reply_store(struct cn_buf *out, uint64_t id,
 int cn_reply_walk(struct cn_buf *out, uint64_t id,
     const struct cn_snap_walk *walk, uint64_t next,
     uint32_t payload) CN_MUSTCHECK;
+int cn_reply_warm(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_warm *warm) CN_MUSTCHECK;
 /* Done, nothing to tell. */
 int cn_reply_done(struct cn_buf *out, uint64_t id) CN_MUSTCHECK;
 

@@ -182,6 +182,15 @@ cn_reply_walk(struct cn_buf *out, uint64_t id, const struct cn_snap_walk *walk,
 }
 
 int
+cn_reply_warm(struct cn_buf *out, uint64_t id, const struct cn_snap_warm *warm)
+{
+	json_t *data;
+	int err = cn_shape_encode(&cn_snap_warm_shape, warm, &data);
+
+	return err < 0 ? err : reply_data(out, id, data, 0);
+}
+
+int
 cn_reply_config(struct cn_buf *out, uint64_t id, const char *file,
     const char *yaml, size_t len)
 {

@@ -245,6 +245,19 @@ static const struct cn_shape_field walk_rows[] = {
 const struct cn_shape cn_snap_walk_shape = SHAPE(walk_rows);
 #undef S
 
+#define S struct cn_snap_warm
+static const struct cn_shape_field warm_rows[] = {
+	U64(stream),
+	BOOL(is_clean),
+	TEXT(reason),
+	U64(lan),
+	U64(copied),
+	U64(wan),
+	U64(us),
+};
+const struct cn_shape cn_snap_warm_shape = SHAPE(warm_rows);
+#undef S
+
 #define S struct cn_snap_gateway
 static const struct cn_shape_field gateway_rows[] = {
 	TEXT(version),

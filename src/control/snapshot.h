@@ -281,6 +281,18 @@ struct cn_snap_walk {
 	uint64_t whole;    /* of an import: 1 when its end has come */
 };
 
+/* What became of warming a peer's store; until it is over only its stream is
+ * known. */
+struct cn_snap_warm {
+	uint64_t stream; /* cn_snap_stream.id */
+	bool is_clean;   /* all of it was verified and kept by the peer */
+	char reason[CN_SNAP_NAME]; /* else why it was reset; "" */
+	uint64_t lan;              /* bytes that were pushed */
+	uint64_t copied;           /* of them: the peer had them before */
+	uint64_t wan;              /* what they took, without TLS */
+	uint64_t us;               /* how long it took */
+};
+
 /* Free the lists and zero the struct; harmless twice. */
 void cn_snap_status_clear(struct cn_snap_status *status);
 void cn_snap_streams_clear(struct cn_snap_streams *streams);
@@ -305,5 +317,6 @@ extern const struct cn_shape cn_snap_peers_shape;
 extern const struct cn_shape cn_snap_services_shape;
 extern const struct cn_shape cn_snap_store_shape;
 extern const struct cn_shape cn_snap_walk_shape;
+extern const struct cn_shape cn_snap_warm_shape;
 
 #endif /* CN_CONTROL_SNAPSHOT_H */

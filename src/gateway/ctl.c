@@ -2,6 +2,7 @@
 #include "gateway/ctl.h"
 
 #include <assert.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -15,6 +16,7 @@
 #include "gateway/depot.h"
 #include "gateway/picture.h"
 #include "gateway/report.h"
+#include "gateway/warm.h"
 #include "net/listener.h"
 
 /* Text of the changes of a reload, and of a whole configuration. */
@@ -40,6 +42,9 @@ struct caller {
 	uint8_t *payload; /* owned; NULL: nothing is to come */
 	size_t payload_len;
 	struct cn_depot_stream *stream; /* owned; NULL: none yet */
+	struct cn_warm *warm;           /* the last that it began; or NULL */
+	enum cn_warm_state awaited;     /* by a request; OPENING: none */
+	struct handed *handed; /* owned; its descriptor came; or NULL */
 };
 
 struct cn_ctl {
@@ -51,7 +56,71 @@ struct cn_ctl {
 	unsigned callers_count;
 };
 
+/* A descriptor that came beside a request. */
+struct handed {
+	uv_tcp_t tcp;
+};
+
 static void next_request(struct caller *caller);
+
+/* ---- descriptors ---- */
+
+static void
+on_handed_closed(uv_handle_t *handle)
+{
+	cn_free(handle->data);
+}
+
+static void
+drop_handed(struct caller *caller)
+{
+	if (caller->handed != NULL) {
+		uv_close((uv_handle_t *)&caller->handed->tcp, on_handed_closed);
+		caller->handed = NULL;
+	}
+}
+
+/*
+ * Take what came beside the bytes just read; false: that was not for the
+ * caller to send.  One at a time, so that nobody fills our table of
+ * descriptors.
+ */
+static bool
+take_handed(struct caller *caller)
+{
+	int count = uv_pipe_pending_count(&caller->pipe);
+
+	if (count == 0) {
+		return true;
+	}
+	if (count > 1 || caller->handed != NULL ||
+	    caller->grant < CN_ACCESS_CHANGE) {
+		return false;
+	}
+	caller->handed = cn_calloc(1, sizeof(*caller->handed));
+	if (caller->handed == NULL) {
+		return false;
+	}
+	(void)uv_tcp_init(caller->pipe.loop, &caller->handed->tcp);
+	caller->handed->tcp.data = caller->handed;
+	return uv_accept((uv_stream_t *)&caller->pipe,
+		   (uv_stream_t *)&caller->handed->tcp) == 0;
+}
+
+/* A descriptor of our own for it; -1: none came, or there is none left. */
+static int
+own_handed(struct caller *caller)
+{
+	uv_os_fd_t theirs;
+	int fd = -1;
+
+	if (caller->handed != NULL &&
+	    uv_fileno((uv_handle_t *)&caller->handed->tcp, &theirs) == 0) {
+		fd = fcntl(theirs, F_DUPFD_CLOEXEC, 0);
+	}
+	drop_handed(caller);
+	return fd;
+}
 
 /* ---- hanging up ---- */
 
@@ -62,6 +131,7 @@ free_if_over(struct caller *caller)
 		cn_buf_fini(&caller->reply);
 		cn_free(caller->payload);
 		cn_depot_stream_free(&caller->stream);
+		cn_warm_release(&caller->warm);
 		cn_free(caller);
 	}
 }
@@ -85,6 +155,7 @@ hang_up(struct caller *caller)
 	cn_list_remove(&caller->item);
 	caller->ctl->callers_count--;
 	caller->ctl = NULL;
+	drop_handed(caller);
 	uv_close((uv_handle_t *)&caller->pipe, on_closed);
 }
 
@@ -286,6 +357,8 @@ compose(struct question *question, struct cn_buf *out)
 	case CN_COMMAND_STORE_TRIM:
 	case CN_COMMAND_STORE_EXPORT:
 	case CN_COMMAND_STORE_IMPORT:
+	case CN_COMMAND_STORE_WARM:
+	case CN_COMMAND_STORE_WARM_END:
 	case CN_COMMAND_MAX:
 		break;
 	}
@@ -374,6 +447,8 @@ ask_worker(struct cn_task *task, void *owner)
 	case CN_COMMAND_STORE_TRIM:
 	case CN_COMMAND_STORE_EXPORT:
 	case CN_COMMAND_STORE_IMPORT:
+	case CN_COMMAND_STORE_WARM:
+	case CN_COMMAND_STORE_WARM_END:
 	case CN_COMMAND_MAX:
 		cn_report_status(worker, report);
 		break;
@@ -554,6 +629,86 @@ step(struct caller *caller, const struct cn_request *request)
 	return CN_EAGAIN;
 }
 
+/* ---- warming ---- */
+
+static int
+reply_warm(struct caller *caller, uint64_t id)
+{
+	const struct cn_warm *warm = caller->warm;
+	struct cn_snap_warm running = { 0 };
+
+	if (warm->is_refused) {
+		return cn_reply_error(&caller->reply, id, warm->why.code, NULL,
+		    "%s", warm->why.text);
+	}
+	if (warm->state == CN_WARM_OVER) {
+		return cn_reply_warm(&caller->reply, id, &warm->end);
+	}
+	running.stream = warm->end.stream; /* the rest is its worker's */
+	return cn_reply_warm(&caller->reply, id, &running);
+}
+
+/* It runs, or is over: the caller may be waiting for that. */
+static void
+on_warm(struct cn_warm *warm, void *owner)
+{
+	struct caller *caller = owner;
+
+	if (caller->awaited != CN_WARM_OPENING &&
+	    warm->state >= caller->awaited) {
+		caller->awaited = CN_WARM_OPENING;
+		finish(caller, caller->request.id,
+		    reply_warm(caller, caller->request.id));
+	}
+}
+
+static int
+warm(struct caller *caller, const struct cn_request *request)
+{
+	struct cn_warm_refusal why;
+	int fd = own_handed(caller);
+	int err;
+
+	if (caller->warm != NULL && caller->warm->state == CN_WARM_OVER) {
+		cn_warm_release(&caller->warm);
+	}
+	if (caller->warm != NULL) {
+		if (fd >= 0) {
+			(void)close(fd);
+		}
+		return cn_reply_error(&caller->reply, request->id,
+		    CN_REPLY_BUSY, NULL, "the last one is not over");
+	}
+	err = cn_warm_start(caller->ctl->daemon, request, fd, on_warm, caller,
+	    &why, &caller->warm);
+	if (err == CN_EINVAL) {
+		return cn_reply_error(&caller->reply, request->id, why.code,
+		    NULL, "%s", why.text);
+	}
+	if (err != CN_OK) {
+		return err;
+	}
+	caller->request = *request;
+	caller->awaited = CN_WARM_RUNNING;
+	return CN_EAGAIN;
+}
+
+static int
+warm_end(struct caller *caller, const struct cn_request *request)
+{
+	if (caller->warm == NULL) {
+		return cn_reply_error(&caller->reply, request->id,
+		    CN_REPLY_NOT_FOUND, NULL,
+		    "nothing was warmed by this connection");
+	}
+	if (caller->warm->state == CN_WARM_OVER) {
+		return reply_warm(caller, request->id);
+	}
+	caller->request = *request;
+	caller->awaited = CN_WARM_OVER;
+	return CN_EAGAIN;
+}
+
 /* ---- questions for the daemon itself ---- */
 
 static int
@@ -629,6 +784,10 @@ serve(struct caller *caller, const struct cn_request *request)
 	case CN_COMMAND_STORE_EXPORT:
 	case CN_COMMAND_STORE_IMPORT:
 		return step(caller, request);
+	case CN_COMMAND_STORE_WARM:
+		return warm(caller, request);
+	case CN_COMMAND_STORE_WARM_END:
+		return warm_end(caller, request);
 	case CN_COMMAND_NONE:
 	case CN_COMMAND_MAX:
 		break;
@@ -775,7 +934,7 @@ on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf CN_UNUSED)
 {
 	struct caller *caller = stream->data;
 
-	if (n < 0) {
+	if (n < 0 || !take_handed(caller)) {
 		hang_up(caller);
 	} else if (n > 0) {
 		if (caller->payload != NULL) {
@@ -843,7 +1002,8 @@ on_accept(void *owner, const struct cn_listener_accepted *accepted)
 	cn_list_init(&caller->item);
 	cn_list_append(&ctl->callers, &caller->item);
 	ctl->callers_count++;
-	(void)uv_pipe_init(&ctl->daemon->loop, &caller->pipe, 0);
+	/* One over which descriptors may come. */
+	(void)uv_pipe_init(&ctl->daemon->loop, &caller->pipe, 1);
 	caller->pipe.data = caller;
 	if (uv_pipe_open(&caller->pipe, accepted->fd) != 0) {
 		(void)close(accepted->fd);

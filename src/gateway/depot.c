@@ -13,6 +13,8 @@
 
 /* Of the disk: one for what is read, one for what is written. */
 #define DISK_THREADS 2u
+/* Between two lines of the log on what a disk could not do. */
+#define TELL_US 60000000u
 
 /* ---- opening ---- */
 
@@ -230,6 +232,26 @@ cn_depot_close(struct cn_depot **dp)
 
 /* ---- in between ---- */
 
+/* What the disk could not do since it was last told. */
+static void
+tell_failures(
+    struct cn_depot *depot, const struct cn_store_stats *stats, uint64_t now)
+{
+	uint64_t failures = stats->load_failures + stats->write_failures;
+
+	if (failures == depot->told_failures || now < depot->tell_us) {
+		return;
+	}
+	depot->told_failures = failures;
+	depot->tell_us = now + TELL_US;
+	CN_LOG(CN_LOG_WARN, "store-damaged",
+	    "path=%s unreadable=%llu unwritten=%llu text=%s",
+	    CN_LOG_STR(depot->path), (unsigned long long)stats->load_failures,
+	    (unsigned long long)stats->write_failures,
+	    CN_LOG_STR("segments could not be read or written; what they held "
+		       "comes again over the WAN"));
+}
+
 void
 cn_depot_tick(struct cn_depot *depot, uint64_t now)
 {
@@ -243,6 +265,7 @@ cn_depot_tick(struct cn_depot *depot, uint64_t now)
 		return;
 	}
 	cn_store_stats(depot->store, &stats);
+	tell_failures(depot, &stats, now);
 	if (stats.is_disk_lost) {
 		depot->was_lost = true;
 		cn_snap_text(depot->error, sizeof(depot->error),

@@ -24,6 +24,8 @@ struct cn_depot {
 	char error[CN_SNAP_TEXT]; /* why the disk is not used; "" */
 	uint64_t quota_bytes;
 	bool was_lost;                /* told in the log */
+	uint64_t told_failures;       /* those of the disk that were told */
+	uint64_t tell_us;             /* when the next may be */
 	uint64_t drain_us;            /* CN_DEPOT_DRAIN_US */
 	struct cn_depot_drain *drain; /* of an end that took too long */
 	struct cn_list works;         /* the first one is in the pool */

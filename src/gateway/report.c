@@ -326,7 +326,8 @@ stream_state(
 	if (session->host->down_us != 0) {
 		return CN_SNAP_RESUMING;
 	}
-	if (session->pump == NULL || !stats->is_confirmed) {
+	if ((session->pump == NULL && !session->is_warm) ||
+	    !stats->is_confirmed) {
 		return CN_SNAP_OPENING;
 	}
 	if (stats->fin_sent && stats->fin_received) {

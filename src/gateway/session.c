@@ -10,6 +10,8 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "gateway/scope.h"
+#include "gateway/sink.h"
+#include "gateway/warm.h"
 #include "net/sockopt.h"
 
 /* ---- making and ending ---- */
@@ -53,6 +55,7 @@ note_stats(struct cn_session *session, const struct cn_stream *stream)
 	cn_stream_stats(stream, &stats);
 	cn_tally_add(session->tally, &stats);
 	session->lan_sent = stats.sent.lan;
+	session->copied_sent = stats.sent.copied;
 	session->wan_sent =
 	    stats.sent.coded + stats.sent.raw + stats.sent.framing;
 	session->lan_received = stats.received.lan;
@@ -84,7 +87,7 @@ log_end(const struct cn_session *session, bool is_clean, uint64_t reason)
 
 	CN_LOG(CN_LOG_INFO, "stream-close",
 	    "id=%llu %s=%s client=%s sent=%llu received=%llu "
-	    "wan_sent=%llu wan_received=%llu ratio=%.2f ms=%llu end=%s",
+	    "wan_sent=%llu wan_received=%llu ratio=%.2f ms=%llu end=%s%s",
 	    (unsigned long long)session->id,
 	    session->is_ours ? "service" : "offer", session->tally->name,
 	    CN_LOG_STR(session->client), (unsigned long long)session->lan_sent,
@@ -93,7 +96,27 @@ log_end(const struct cn_session *session, bool is_clean, uint64_t reason)
 	    (unsigned long long)session->wan_received,
 	    wan == 0 ? 1.0 : (double)lan / (double)wan,
 	    (unsigned long long)((cn_clock_us() - session->born_us) / 1000),
-	    is_clean ? "clean" : cn_reset_name(reason));
+	    is_clean ? "clean" : cn_reset_name(reason),
+	    session->is_warm ? " warm=yes" : "");
+}
+
+/* Who had it opened hears how it went. */
+static void
+tell_warm(struct cn_session *session, bool is_clean, uint64_t reason)
+{
+	struct cn_warm *warm = session->warm;
+
+	session->warm = NULL;
+	if (warm != NULL) {
+		warm->end.is_clean = is_clean;
+		cn_snap_text(warm->end.reason, sizeof(warm->end.reason),
+		    is_clean ? "" : cn_reset_name(reason));
+		warm->end.lan = session->lan_sent;
+		warm->end.wan = session->wan_sent;
+		warm->end.copied = session->copied_sent;
+		warm->end.us = cn_clock_us() - session->born_us;
+		cn_warm_ended(warm);
+	}
 }
 
 /*
@@ -130,6 +153,7 @@ destroy(struct cn_session *session, bool is_clean, uint64_t reason)
 		    &tally->refusal, (uint32_t)reason, memory_order_relaxed);
 	}
 	log_end(session, is_clean, reason);
+	tell_warm(session, is_clean, reason);
 	atomic_fetch_sub_explicit(&tally->live, 1, memory_order_relaxed);
 	atomic_fetch_sub_explicit(
 	    &worker->shared->sessions, 1, memory_order_relaxed);
@@ -234,11 +258,11 @@ fail(struct cn_session *session, enum cn_reset reason)
 	destroy(session, false, reason);
 }
 
-void
-cn_session_open(struct cn_linkhost *host, const struct cn_plan_service *service,
-    int fd, const char *client)
+/* What the service's streams are opened with. */
+static struct cn_link_open
+open_of(const struct cn_worker *worker, const struct cn_plan_service *service,
+    const char *client)
 {
-	struct cn_worker *worker = host->worker;
 	struct cn_link_open open = {
 		.service = service->config->offer,
 		.scope =
@@ -247,28 +271,72 @@ cn_session_open(struct cn_linkhost *host, const struct cn_plan_service *service,
 		.is_unstored = cn_scope_is_unstored(service->config),
 		.profile = service->profile,
 	};
-	struct cn_session *session = create(host, service->tally, true, client);
+
+	return open;
+}
+
+/* A stream and its pump; the descriptor is gone in any case. */
+static int
+open_session(struct cn_linkhost *host, const struct cn_plan_service *service,
+    const struct cn_link_open *open, int fd, struct cn_session **ret)
+{
+	struct cn_worker *worker = host->worker;
+	struct cn_session *session = create(host, service->tally, true,
+	    open->client != NULL ? open->client : "");
 	int err;
 
 	if (session == NULL) {
 		cn_sockopt_close(&fd);
-		return;
+		return CN_ENOMEM;
 	}
+	session->is_warm = open->is_warm;
 	cn_counter_add(worker->counters, CN_COUNTER_STREAMS_OPENED, 1);
 	err = cn_stream_open(
-	    host->link, &open, session, cn_clock_us(), &session->stream);
+	    host->link, open, session, cn_clock_us(), &session->stream);
 	if (err == CN_OK) {
 		err = start_pump(session, fd);
 	}
 	if (err != CN_OK) {
 		cn_sockopt_close(&fd);
 		fail(session, reason_of(err));
-		return;
+		return err;
 	}
 	CN_LOG(CN_LOG_DEBUG, "stream-open", "id=%llu service=%s client=%s",
 	    (unsigned long long)session->id, session->tally->name,
-	    CN_LOG_STR(client));
+	    CN_LOG_STR(session->client));
 	cn_linkhost_touch(host);
+	*ret = session;
+	return CN_OK;
+}
+
+void
+cn_session_open(struct cn_linkhost *host, const struct cn_plan_service *service,
+    int fd, const char *client)
+{
+	struct cn_link_open open = open_of(host->worker, service, client);
+	struct cn_session *session;
+
+	/* Who connected hears of a failure by the reset of its socket. */
+	(void)open_session(host, service, &open, fd, &session);
+}
+
+int
+cn_session_warm(struct cn_linkhost *host, const struct cn_plan_service *service,
+    int fd, struct cn_warm *warm)
+{
+	struct cn_link_open open = open_of(host->worker, service, warm->client);
+	struct cn_session *session;
+	int err;
+
+	open.client = warm->client[0] == '\0' ? NULL : warm->client;
+	open.is_warm = true;
+	open.profile.is_background = true;
+	err = open_session(host, service, &open, fd, &session);
+	if (err == CN_OK) {
+		warm->end.stream = session->id;
+		session->warm = warm;
+	}
+	return err;
 }
 
 /* ---- offers ---- */
@@ -334,16 +402,41 @@ may_open(struct cn_linkhost *host, uint64_t now)
 	return true;
 }
 
-/* The peer opened a stream: reach what it asks for. */
+/* Bytes for the store alone: a sink in place of the target. */
+static void
+start_sink(struct cn_session *session)
+{
+	session->is_warm = true;
+	session->was_through = true;
+	cn_sink_take(session->stream, cn_clock_us());
+	cn_linkhost_touch(session->host);
+}
+
+/* Reach what the peer asks for. */
+static void
+start_dial(struct cn_session *session, const struct cn_plan_offer *offer)
+{
+	struct cn_worker *worker = session->worker;
+	struct cn_dialer_options options = { 0 };
+	int err;
+
+	cn_counter_add(worker->counters, CN_COUNTER_DIALS, 1);
+	options.timeout_us = offer->config->connect_timeout_us;
+	err = cn_dialer_start(&worker->loop, &offer->to, &options, on_dialled,
+	    session, &session->dial);
+	if (err != CN_OK) {
+		fail(session, reason_of(err));
+	}
+}
+
+/* The peer opened a stream. */
 static void
 on_open(struct cn_linkhost *host, struct cn_stream *stream)
 {
 	struct cn_worker *worker = host->worker;
 	const struct cn_plan_offer *offer =
 	    cn_plan_offer(worker->plan, cn_stream_service(stream));
-	struct cn_dialer_options options = { 0 };
 	struct cn_session *session;
-	int err;
 
 	if (worker->is_draining || host->is_ended) {
 		refuse(host, stream, CN_RESET_SHUTDOWN);
@@ -367,26 +460,26 @@ on_open(struct cn_linkhost *host, struct cn_stream *stream)
 	atomic_fetch_add_explicit(
 	    &offer->tally->opened, 1, memory_order_relaxed);
 	cn_counter_add(worker->counters, CN_COUNTER_STREAMS_ACCEPTED, 1);
-	cn_counter_add(worker->counters, CN_COUNTER_DIALS, 1);
-	options.timeout_us = offer->config->connect_timeout_us;
-	err = cn_dialer_start(&worker->loop, &offer->to, &options, on_dialled,
-	    session, &session->dial);
-	if (err != CN_OK) {
-		fail(session, reason_of(err));
+	if (cn_stream_is_warm(stream)) {
+		start_sink(session);
+	} else {
+		start_dial(session, offer);
 	}
 }
 
 /* ---- events ---- */
 
-/* The stream ended while its target is dialled. */
+/* The stream ended while its target is dialled, or in a sink. */
 static void
-on_early_end(struct cn_session *session, const struct cn_link_event *event)
+on_end(struct cn_session *session, const struct cn_link_event *event)
 {
+	bool is_clean = session->is_warm && event->type == CN_LINK_EVENT_ENDED;
+
 	cn_dialer_cancel(&session->dial);
 	note_stats(session, session->stream);
 	cn_stream_release(session->stream);
 	part_with_stream(session);
-	destroy(session, false, event->reason);
+	destroy(session, is_clean, event->reason);
 }
 
 void
@@ -404,7 +497,10 @@ cn_session_event(struct cn_linkhost *host, const struct cn_link_event *event)
 		cn_pump_event(session->pump, event);
 	} else if (event->type == CN_LINK_EVENT_ENDED ||
 	    event->type == CN_LINK_EVENT_RESET) {
-		on_early_end(session, event);
+		on_end(session, event);
+	} else if (session->is_warm && event->type == CN_LINK_EVENT_READABLE) {
+		cn_sink_take(session->stream, cn_clock_us());
+		cn_linkhost_touch(host);
 	}
 }
 

@@ -8,12 +8,15 @@
  *
  *   of a service:  accepted -> stream opened -> PUMP -> OVER -> freed
  *   of an offer:   OPEN came -> DIAL -> PUMP -> OVER -> freed
+ *   to warm:       as of a service, but handed over; as of an offer, but
+ *                  OPEN came -> SINK -> freed
  *
  * Life:       frees itself when its pump has closed the socket, or when its
  *             dial failed.
  * Thread:     its worker's.
- * Invariants: the stream's handle is the session's in DIAL, the pump's in
- *             PUMP, and gone in OVER; the stream's owner is the session.
+ * Invariants: the stream's handle is the session's in DIAL and SINK, the
+ *             pump's in PUMP, and gone in OVER; the stream's owner is the
+ * session.
  */
 
 #include <stdbool.h>
@@ -41,11 +44,14 @@ struct cn_session {
 	struct cn_tally *tally; /* counted */
 	char *client;           /* owned; text */
 	uint64_t born_us;
-	uint64_t touched_us; /* when bytes last moved, about */
-	bool is_ours;        /* opened by a service here */
-	bool was_through;    /* both ends were connected */
+	uint64_t touched_us;  /* when bytes last moved, about */
+	bool is_ours;         /* opened by a service here */
+	bool was_through;     /* both ends were connected */
+	bool is_warm;         /* for the store alone; without a pump: a sink */
+	struct cn_warm *warm; /* who is to hear of its end; or NULL */
 	/* Of the whole stream, once it is over. */
 	uint64_t lan_sent, wan_sent, lan_received, wan_received;
+	uint64_t copied_sent; /* of lan_sent: the peer had it */
 };
 
 /*
@@ -55,6 +61,19 @@ struct cn_session {
  */
 void cn_session_open(struct cn_linkhost *host,
     const struct cn_plan_service *service, int fd, const char *client);
+
+/*
+ * The same for a connection that was handed over to warm the peer's store.
+ *
+ * @fd    owned by the session in any case
+ * @warm  its client is looked at; on success its stream is set, and
+ *        cn_warm_ended() follows
+ *
+ * Returns as cn_stream_open(), or the loop's error.
+ */
+int cn_session_warm(struct cn_linkhost *host,
+    const struct cn_plan_service *service, int fd,
+    struct cn_warm *warm) CN_MUSTCHECK;
 
 /* An event of a stream of that link. */
 void cn_session_event(

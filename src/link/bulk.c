@@ -19,6 +19,9 @@
 #define BULK_BEGIN_LEAST (CN_BATCH_EXT_MAX + 1024u)
 /* Streams looked at in one search for one that is ready. */
 #define BULK_LOOKS 64u
+/* A busy carrier is left to the other streams for so long after a batch of
+ * theirs: they may only be waiting for their sockets to be read. */
+#define BULK_YIELD_US 50000u
 
 /* Plain bytes that the stream's next batch should have. */
 static size_t
@@ -59,17 +62,21 @@ held_until(const struct cn_slot *slot, const struct cn_stream *s)
 	return s->pending_us + s->profile.coalesce_us;
 }
 
-/* The next stream in turn that may send a batch now; NULL when none. */
-static struct cn_stream *
-pick(struct cn_slot *slot, uint64_t now)
+void
+cn_bulk_append(struct cn_slot *slot, struct cn_stream *s)
 {
-	slot->bulk_hold_us = UINT64_MAX;
-	if (now < slot->pause_us) {
-		slot->bulk_hold_us = slot->pause_us;
-		return NULL;
-	}
+	cn_list_remove(&s->bulk_item);
+	cn_list_append(
+	    s->profile.is_background ? &slot->background : &slot->bulk,
+	    &s->bulk_item);
+}
+
+/* The next stream of the list that may send a batch now; NULL when none. */
+static struct cn_stream *
+pick_of(struct cn_slot *slot, struct cn_list *list, uint64_t now)
+{
 	for (unsigned looks = 0; looks < BULK_LOOKS;) {
-		struct cn_list *it = cn_list_first(&slot->bulk);
+		struct cn_list *it = cn_list_first(list);
 		struct cn_stream *s;
 		uint64_t until;
 
@@ -93,19 +100,47 @@ pick(struct cn_slot *slot, uint64_t now)
 			looks++;
 		}
 		cn_list_remove(it);
-		cn_list_append(&slot->bulk, it);
+		cn_list_append(list, it);
 	}
 	return NULL;
+}
+
+/*
+ * The next stream in turn that may send a batch now; NULL when none.  Those
+ * of the background have what nobody else wants: what they put into a queue
+ * would stand before what the others send next, on whatever carrier.
+ */
+static struct cn_stream *
+pick(const struct cn_link *link, struct cn_slot *slot, uint64_t now)
+{
+	struct cn_stream *s;
+
+	slot->bulk_hold_us = UINT64_MAX;
+	if (now < slot->pause_us) {
+		slot->bulk_hold_us = slot->pause_us;
+		return NULL;
+	}
+	s = pick_of(slot, &slot->bulk, now);
+	if (s != NULL || cn_list_is_empty(&slot->background)) {
+		return s;
+	}
+	if (slot->is_busy && link->bulk_us != 0 &&
+	    now < link->bulk_us + BULK_YIELD_US) {
+		slot->bulk_hold_us =
+		    CN_MIN(slot->bulk_hold_us, link->bulk_us + BULK_YIELD_US);
+		return NULL;
+	}
+	return pick_of(slot, &slot->background, now);
 }
 
 bool
 cn_bulk_is_ready(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 {
-	(void)link;
 	if (slot->batch.is_active) {
 		return true;
 	}
-	return cn_sent_has_room(&slot->sent, 1) && pick(slot, now) != NULL;
+	return cn_sent_has_room(&slot->sent, 1) &&
+	    pick(link, slot, now) != NULL;
 }
 
 static bool
@@ -199,6 +234,9 @@ make_batch(struct cn_link *link, struct cn_slot *slot, struct cn_stream *s,
 	    &slot->sent, CN_FRAME_DATA, s->id, head.offset, head.plain_len);
 	cn_sent_end(&slot->sent, CN_SENT_NO_LANE, 0);
 	link->stats.blocks_sent++;
+	if (!s->profile.is_background) {
+		link->bulk_us = now;
+	}
 	slot->batch.head = head;
 	slot->batch.sent = 0;
 	slot->batch.stream = s;
@@ -215,7 +253,7 @@ start_batch(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 		return false;
 	}
 	for (unsigned looks = 0; looks < BULK_LOOKS; looks++) {
-		struct cn_stream *s = pick(slot, now);
+		struct cn_stream *s = pick(link, slot, now);
 		int r;
 
 		if (s == NULL || !cn_sent_has_room(&slot->sent, 1)) {
@@ -226,8 +264,7 @@ start_batch(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 			return r == CN_OK;
 		}
 		/* Its copies are being read; the others need not wait. */
-		cn_list_remove(&s->bulk_item);
-		cn_list_append(&slot->bulk, &s->bulk_item);
+		cn_bulk_append(slot, s);
 	}
 	return false;
 }

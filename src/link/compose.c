@@ -420,7 +420,8 @@ put_open(struct block *b, struct cn_stream *s)
 	open->stream = s->id;
 	open->credit = s->granted;
 	open->scope = s->scope;
-	open->flags = s->is_unstored ? CN_OPEN_NO_STORE : 0;
+	open->flags = (s->is_unstored ? CN_OPEN_NO_STORE : 0) |
+	    (s->is_warm ? CN_OPEN_WARM : 0);
 	open->service = s->service;
 	open->service_len = strlen(s->service);
 	open->options = options;
@@ -505,7 +506,7 @@ put_lane_stream(
 	size_t len = 0;
 
 	/* Behind OPEN bulk goes as such, so that it meets the store. */
-	if (cn_stream_sendable(s) > 0 &&
+	if (cn_stream_sendable(s) > 0 && !s->is_warm &&
 	    cn_stream_sendable(s) < CN_LINK_BULK_BYTES &&
 	    cn_ring_view(&s->tx, s->next, &span, 1) == 1) {
 		len = span.len;

@@ -96,6 +96,14 @@ copy_names(struct cn_stream *s, const struct cn_frame_open *open)
 	return is_copied;
 }
 
+/* What is only to be kept needs a store here, and leave to keep it. */
+static bool
+is_legal_warm(const struct cn_slot *slot, const struct cn_frame_open *open)
+{
+	return (open->flags & CN_OPEN_WARM) == 0 ||
+	    (slot->has_dedup && (open->flags & CN_OPEN_NO_STORE) == 0);
+}
+
 static int
 take_open(struct cn_link *link, struct cn_slot *slot,
     const struct cn_frame_open *open, uint64_t now)
@@ -103,7 +111,7 @@ take_open(struct cn_link *link, struct cn_slot *slot,
 	struct cn_stream *s = cn_stream_find(link, open->stream);
 	uint32_t number = cn_slot_number(link, slot);
 
-	if (is_our_id(link, open->stream)) {
+	if (is_our_id(link, open->stream) || !is_legal_warm(slot, open)) {
 		return CN_EPROTO;
 	}
 	if (s != NULL && s->state == CN_STREAM_LIVE) {
@@ -137,6 +145,7 @@ take_open(struct cn_link *link, struct cn_slot *slot,
 	s->slot = number;
 	s->scope = open->scope;
 	s->is_unstored = (open->flags & CN_OPEN_NO_STORE) != 0;
+	s->is_warm = (open->flags & CN_OPEN_WARM) != 0;
 	s->credit = CN_MAX(s->credit, open->credit);
 	s->is_confirmed = true;
 	link->stats.streams_accepted++;
@@ -404,8 +413,7 @@ take_resume_end(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 			cn_stream_move(s, number, true, now);
 		} else if (!cn_list_is_empty(&s->bulk_item)) {
 			/* They were told in the peer's order; send in ours. */
-			cn_list_remove(&s->bulk_item);
-			cn_list_append(&slot->bulk, &s->bulk_item);
+			cn_bulk_append(slot, s);
 		}
 	}
 }

@@ -30,11 +30,13 @@ static bool
 uses_dedup(const struct making *m)
 {
 	return m->link->config.dedup != NULL && m->slot->has_dedup &&
-	    m->s->profile.dedup && !m->s->is_unstored && !m->is_again &&
+	    m->s->profile.dedup && !m->s->is_unstored &&
 	    !m->link->is_coding_off && m->head->plain_len >= DEDUP_LEAST;
 }
 
-/* Find copies; without dedup the payload is the plain bytes. */
+/* Find copies; without dedup the payload is the plain bytes.  What goes again
+ * refers to nothing, but is stored: else the peer lacks it the next time,
+ * too. */
 static int
 find_copies(struct making *m, size_t stores_max, uint64_t now)
 {
@@ -47,6 +49,12 @@ find_copies(struct making *m, size_t stores_max, uint64_t now)
 		m->batch.payload = m->batch.literals = m->slot->plain;
 		m->batch.payload_len = m->batch.literals_len =
 		    m->head->plain_len;
+		return CN_OK;
+	}
+	if (m->is_again) {
+		s->match.is_set = false;
+		cn_dedup_store(m->link->config.dedup, s->scope, m->slot->plain,
+		    m->head->plain_len, stores_max, now, &m->batch);
 		return CN_OK;
 	}
 	r = cn_dedup_encode(m->link->config.dedup, s->scope, &s->match,

@@ -24,6 +24,7 @@ slot_init(struct cn_slot *slot)
 	cn_list_init(&slot->marker);
 	cn_list_init(&slot->ready);
 	cn_list_init(&slot->bulk);
+	cn_list_init(&slot->background);
 	cn_list_init(&slot->lanes_used);
 	cn_map_init(&slot->lanes);
 	cn_lane_init(&slot->no_lane, 0);

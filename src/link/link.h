@@ -68,6 +68,7 @@ struct cn_link_profile {
 	int level_min;        /* zstd levels that the policy may use; */
 	int level_max;        /* equal: fixed.  0 and 0: never code */
 	bool dedup;           /* refer to what the peer has, keep what is new */
+	bool is_background;   /* bulk only when no other stream wants to send */
 };
 
 /* What opens a stream here.  All borrowed during the call. */
@@ -76,6 +77,9 @@ struct cn_link_open {
 	uint64_t scope;      /* key of the scope; same key, shared history */
 	const char *client;  /* text of the client's address, or NULL */
 	bool is_unstored;    /* neither side keeps anything of it */
+	/* Its bytes are for the peer's store alone: it reaches no target there.
+	 * Not with is_unstored; needs profile.dedup. */
+	bool is_warm;
 	struct cn_link_profile profile;
 };
 
@@ -224,7 +228,9 @@ uint64_t cn_link_streams(const struct cn_link *link);
  * @owner  given back by cn_stream_owner(), never read
  *
  * Returns CN_OK; CN_EBUSY (limit of streams or memory); CN_EDRAIN when
- * draining; CN_EINVAL (names); CN_ENOMEM.  Works without a live carrier.
+ * draining; CN_EINVAL (names); CN_ENOMEM.  Works without a live carrier, but
+ * for one that is_warm: that returns CN_ENOTCONN then, CN_ENOSYS when one of
+ * both sides has no store, and CN_ECODING when nothing is coded any more.
  */
 int cn_stream_open(struct cn_link *link, const struct cn_link_open *open,
     void *owner, uint64_t now, struct cn_stream **ret) CN_MUSTCHECK;
@@ -235,6 +241,9 @@ uint64_t cn_stream_id(const struct cn_stream *stream);
 const char *cn_stream_service(const struct cn_stream *stream);
 /* Text of the client's address as the opener gave it; "" if it did not. */
 const char *cn_stream_client(const struct cn_stream *stream);
+/* The opener wants what it sends to be kept, and to reach no target: consume
+ * it and send nothing. */
+bool cn_stream_is_warm(const struct cn_stream *stream);
 void cn_stream_set_profile(
     struct cn_stream *stream, const struct cn_link_profile *profile);
 

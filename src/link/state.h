@@ -150,6 +150,7 @@ struct cn_stream {
 	bool was_opened;   /* an OPEN went out, on whatever carrier */
 	bool is_waiting;   /* for the peer's RESUME */
 	bool is_unstored;  /* nothing of it is kept or referred to */
+	bool is_warm;      /* it is for the receiver's store alone */
 
 	unsigned due;         /* enum cn_due */
 	unsigned told;        /* enum cn_told */
@@ -157,7 +158,7 @@ struct cn_stream {
 	uint32_t parked_look; /* the link's look at which one went on waiting */
 	struct cn_list due_item;     /* in the slot's urgent or lazy */
 	struct cn_list small_item;   /* in the lane's streams */
-	struct cn_list bulk_item;    /* in the slot's bulk */
+	struct cn_list bulk_item;    /* in the slot's bulk or background */
 	struct cn_list event_item;   /* in the link's events */
 	struct cn_list order_item;   /* in the link's order */
 	struct cn_list starved_item; /* in the link's starved */
@@ -318,6 +319,7 @@ struct cn_slot {
 	uint64_t lazy_us;           /* when lazy must go; UINT64_MAX */
 	struct cn_list ready;       /* lanes with small data */
 	struct cn_list bulk;        /* streams with bulk data */
+	struct cn_list background;  /* those that give way to all others */
 	struct cn_map lanes;        /* scope -> struct cn_lane, owned */
 	struct cn_list lanes_used;  /* those with a context, oldest first */
 	struct cn_lane no_lane;     /* raw only: without memory for another */
@@ -418,6 +420,7 @@ struct cn_link {
 	unsigned parked_count;
 	unsigned parked_look; /* counts the looks at them */
 	unsigned wakes;       /* counts cn_link_woken() */
+	uint64_t bulk_us;     /* when a batch not of the background was made */
 	uint64_t bad_hash_us[CN_LINK_BAD_HASHES];
 	bool is_coding_off;
 	struct cn_link_stats stats;
@@ -474,6 +477,8 @@ size_t cn_compose_lane_block(struct cn_link *link, struct cn_slot *slot,
     uint8_t *out, size_t cap, uint64_t now);
 size_t cn_bulk_fragment(struct cn_link *link, struct cn_slot *slot,
     uint8_t *out, size_t cap, uint64_t now);
+/* The stream has bulk data: it is the last to have its turn. */
+void cn_bulk_append(struct cn_slot *slot, struct cn_stream *s);
 /* True when a batch can start or goes on now. */
 bool cn_bulk_is_ready(struct cn_link *link, struct cn_slot *slot, uint64_t now);
 /*

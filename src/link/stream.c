@@ -302,14 +302,15 @@ cn_stream_unschedule(struct cn_stream *s)
 /*
  * Interactive bytes go through the scope's lane, bulk in batches.  What is
  * to be sent again goes as bulk: raw, by offset.  The tail of what went as
- * batches does so too, since its history is there.
+ * batches does so too, since its history is there; and what is for the store,
+ * which is met by batches only.
  */
 static bool
 is_bulk_now(const struct cn_stream *s, uint64_t sendable)
 {
 	return cn_ranges_count(&s->resend) > 0 ||
 	    sendable >= CN_LINK_BULK_BYTES ||
-	    (sendable > 0 && (s->is_bulk || s->tx_hist.len > 0));
+	    (sendable > 0 && (s->is_bulk || s->is_warm || s->tx_hist.len > 0));
 }
 
 void
@@ -334,7 +335,7 @@ cn_stream_schedule(struct cn_stream *s, uint64_t now)
 	if ((s->due & CN_DUE_OPEN) == 0 && is_bulk_now(s, sendable)) {
 		cn_list_remove(&s->small_item);
 		if (cn_list_is_empty(&s->bulk_item)) {
-			cn_list_append(&slot->bulk, &s->bulk_item);
+			cn_bulk_append(slot, s);
 		}
 		return;
 	}
@@ -442,6 +443,12 @@ cn_stream_move(struct cn_stream *s, uint32_t slot, bool is_asking, uint64_t now)
 	cn_history_drop(&s->rx_hist);
 	cn_ranges_clear(&s->resend);
 	if (s->is_ours && !s->is_confirmed && (is_asking || !s->was_opened)) {
+		if (s->is_warm && !s->link->slot[slot].has_dedup) {
+			/* This peer would reach its target for it. */
+			cn_stream_fail(
+			    s, CN_RESET_PROTOCOL, s->was_opened, now);
+			return;
+		}
 		/* The peer may not know it: open it, again if need be. */
 		s->is_waiting = false;
 		s->next = s->tx.start;
@@ -462,13 +469,51 @@ cn_stream_move(struct cn_stream *s, uint32_t slot, bool is_asking, uint64_t now)
 
 /* ---- the owner's side ---- */
 
+/* Spread over the carriers that are up; false: none is. */
+static bool
+choose_slot(const struct cn_link *link, uint64_t id, uint32_t *ret)
+{
+	*ret = 0;
+	for (uint32_t i = 0; i < link->config.slots; i++) {
+		uint32_t at = (uint32_t)((id / 2 + i) % link->config.slots);
+
+		if (link->slot[at].is_up) {
+			*ret = at;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Can the peer keep bytes for which it is told nothing else? */
+static int
+check_warm(const struct cn_link *link, const struct cn_link_open *open,
+    bool is_up, uint32_t slot)
+{
+	if (!open->is_warm) {
+		return CN_OK;
+	}
+	if (open->is_unstored || !open->profile.dedup) {
+		return CN_EINVAL;
+	}
+	if (!is_up) {
+		return link->config.dedup == NULL ? CN_ENOSYS : CN_ENOTCONN;
+	}
+	if (!link->slot[slot].has_dedup) {
+		return CN_ENOSYS;
+	}
+	return link->is_coding_off ? CN_ECODING : CN_OK;
+}
+
 int
 cn_stream_open(struct cn_link *link, const struct cn_link_open *open,
     void *owner, uint64_t now, struct cn_stream **ret)
 {
 	size_t len = strlen(open->service);
 	struct cn_stream *s;
-	uint32_t slot = 0;
+	uint32_t slot;
+	bool is_up = choose_slot(link, link->next_id, &slot);
+	int err;
 
 	if (len == 0 || len > CN_NAME_MAX ||
 	    (open->client != NULL && strlen(open->client) > CN_TEXT_MAX)) {
@@ -476,6 +521,10 @@ cn_stream_open(struct cn_link *link, const struct cn_link_open *open,
 	}
 	if (link->is_draining || link->is_peer_draining || link->is_dead) {
 		return CN_EDRAIN;
+	}
+	err = check_warm(link, open, is_up, slot);
+	if (err != CN_OK) {
+		return err;
 	}
 	if (link->ours_live >= link->peer_streams_max ||
 	    link->ours_tombs >= CN_LINK_TOMBS_MAX) {
@@ -492,18 +541,10 @@ cn_stream_open(struct cn_link *link, const struct cn_link_open *open,
 		return CN_ENOMEM;
 	}
 	link->next_id += 2;
-	/* Spread over the carriers that are up. */
-	for (uint32_t i = 0; i < link->config.slots; i++) {
-		uint32_t at = (uint32_t)((s->id / 2 + i) % link->config.slots);
-
-		if (link->slot[at].is_up) {
-			slot = at;
-			break;
-		}
-	}
 	s->slot = slot;
 	s->scope = open->scope;
 	s->is_unstored = open->is_unstored;
+	s->is_warm = open->is_warm;
 	s->profile = open->profile;
 	s->owner = owner;
 	link->stats.streams_opened++;
@@ -540,6 +581,12 @@ const char *
 cn_stream_client(const struct cn_stream *s)
 {
 	return s->client == NULL ? "" : s->client;
+}
+
+bool
+cn_stream_is_warm(const struct cn_stream *s)
+{
+	return s->is_warm;
 }
 
 void

@@ -114,13 +114,12 @@ cn_ask_call(
 	return cn_ask_call_raw(ask, request, NULL, reply, &bytes);
 }
 
-enum cn_exit
-cn_ask_call_raw(struct cn_ask *ask, struct cn_request *request,
-    const uint8_t *payload, struct cn_reply *reply, const uint8_t **bytes)
+/* The reply, or what became of the call, in words. */
+static enum cn_exit
+answered(struct cn_ask *ask, int err, struct cn_reply *reply)
 {
-	cn_reply_init(reply);
-	int err =
-	    cn_client_call_raw(ask->client, request, payload, reply, bytes);
+	enum cn_exit code;
+
 	if (err == CN_ENOMEM) {
 		cn_cli_error("%s", cn_err_text(err));
 		return CN_EXIT_FAILED;
@@ -128,13 +127,31 @@ cn_ask_call_raw(struct cn_ask *ask, struct cn_request *request,
 	if (err < 0) {
 		return explain(ask, err);
 	}
-	if (!reply->is_ok) {
-		enum cn_exit code = refused(ask, reply);
-
-		cn_reply_fini(reply);
-		return code;
+	if (reply->is_ok) {
+		return CN_EXIT_OK;
 	}
-	return CN_EXIT_OK;
+	code = refused(ask, reply);
+	cn_reply_fini(reply);
+	return code;
+}
+
+enum cn_exit
+cn_ask_call_fd(struct cn_ask *ask, struct cn_request *request, int fd,
+    struct cn_reply *reply)
+{
+	cn_reply_init(reply);
+	return answered(
+	    ask, cn_client_call_fd(ask->client, request, fd, reply), reply);
+}
+
+enum cn_exit
+cn_ask_call_raw(struct cn_ask *ask, struct cn_request *request,
+    const uint8_t *payload, struct cn_reply *reply, const uint8_t **bytes)
+{
+	cn_reply_init(reply);
+	return answered(ask,
+	    cn_client_call_raw(ask->client, request, payload, reply, bytes),
+	    reply);
 }
 
 enum cn_exit

@@ -35,6 +35,10 @@ enum cn_exit cn_ask_call(
 enum cn_exit cn_ask_call_raw(struct cn_ask *ask, struct cn_request *request,
     const uint8_t *payload, struct cn_reply *reply, const uint8_t **bytes);
 
+/* The same, with a descriptor beside the request, as cn_client_call_fd(). */
+enum cn_exit cn_ask_call_fd(struct cn_ask *ask, struct cn_request *request,
+    int fd, struct cn_reply *reply);
+
 /* Open, ask one question without arguments, close. */
 enum cn_exit cn_ask_once(const struct cn_args *args, enum cn_command command,
     struct cn_reply *reply);

@@ -53,11 +53,13 @@ enum cn_option {
 	CN_OPTION_DELAY,
 	CN_OPTION_SIZE,
 	CN_OPTION_KEEP,
+	CN_OPTION_CLIENT,
+	CN_OPTION_QUIET,
 	CN_OPTION_MAX
 };
 
 /* Words after the command. */
-#define CN_ARGS_WORDS_MAX 8u
+#define CN_ARGS_WORDS_MAX 1024u
 
 struct cn_cli_command;
 

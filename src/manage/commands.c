@@ -42,6 +42,9 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	    "bytes of files to send (12MB)" },
 	[CN_OPTION_KEEP] = { "keep", 0, NULL,
 	    "leave the folder with keys and logs" },
+	[CN_OPTION_CLIENT] = { "client", 0, "ADDRESS",
+	    "for this client, where the scope is client" },
+	[CN_OPTION_QUIET] = { "quiet", 'q', NULL, "say only what went wrong" },
 };
 
 const uint64_t cn_options_common = BIT(HELP) | BIT(NO_COLOR);
@@ -233,6 +236,24 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .examples = "  compressnet store import ./store.cnx --key-file "
 			"./carry.key",
 	    .run = cn_cmd_store_import },
+	{ .group = "store",
+	    .verb = "warm",
+	    .words = "SERVICE FILE|DIR...",
+	    .words_min = 2,
+	    .words_max = CN_ARGS_WORDS_MAX,
+	    .options = READS | BIT(CLIENT) | BIT(QUIET),
+	    .summary = "push files to the peer's store, ahead of need",
+	    .help =
+		"What is sent over that service later goes as references "
+		"to them, either way.\nAll else that is to be sent to the "
+		"peer goes first, and the far side connects\nto nothing.  "
+		"Of directories all regular files are read, sorted by name; "
+		"symbolic\nlinks in them are left alone.  Exit code 1 when "
+		"something could not be read.",
+	    .examples = "  compressnet store warm web /srv/www\n"
+			"  compressnet store warm files --client 192.0.2.7 "
+			"./image.iso",
+	    .run = cn_cmd_store_warm },
 	{ .group = "store",
 	    .verb = "key",
 	    .words = "FILE",

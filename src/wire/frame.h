@@ -81,9 +81,13 @@ enum cn_nack_reason {
 	CN_NACK_MAX
 };
 
-/* Flags of OPEN: hints, others are zero and ignored. */
+/* Flags of OPEN; others are zero and ignored. */
 #define CN_OPEN_INTERACTIVE 0x01u /* small messages are expected */
 #define CN_OPEN_NO_STORE 0x02u    /* nothing of this stream is stored */
+/* Only what its batches store matters: the receiver reaches no target and
+ * throws the bytes away.  Only where CN_FEATURE_DEDUP is in force, and never
+ * with NO_STORE. */
+#define CN_OPEN_WARM 0x04u
 
 /* Options of OPEN are {varint type, varint length, bytes}, types ascending. */
 enum cn_open_option {
@@ -94,7 +98,7 @@ struct cn_frame_open {
 	uint64_t stream;     /* id: opener's parity, never reused in a link */
 	uint64_t credit;     /* the peer may send up to this offset at once */
 	uint64_t scope;      /* key of the scope; fixed 8 bytes, big endian */
-	uint64_t flags;      /* CN_OPEN_INTERACTIVE, CN_OPEN_NO_STORE */
+	uint64_t flags;      /* CN_OPEN_INTERACTIVE and so on */
 	const char *service; /* borrowed from the input; not terminated */
 	size_t service_len;  /* 1..CN_NAME_MAX */
 	const uint8_t *options; /* borrowed; checked TLVs */

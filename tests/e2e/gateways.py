@@ -85,6 +85,8 @@ class Gateway:
         # A descriptor for what it says, in place of its log's file.
         self.output = None
         self.environment = {}
+        # Called in the child first, with the rights of the test.
+        self.prepare = None
         # A test that lets it end says so; any other end is a failure.
         self.may_end = False
         os.mkdir(self.folder, 0o755)
@@ -117,12 +119,17 @@ class Gateway:
             stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             cwd=self.folder,
             env={**self.kit.environment(), **self.environment},
-            preexec_fn=self.kit.drop(self.limits))
+            preexec_fn=self.become)
         log.close()
         self.may_end = False
         if wait:
             self.wait_ready()
         return self
+
+    def become(self):
+        if self.prepare is not None:
+            self.prepare()
+        self.kit.drop(self.limits)()
 
     def wait_ready(self):
         def is_ready():

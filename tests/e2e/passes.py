@@ -11,6 +11,7 @@ checked here to its end.  So whatever arrives otherwise is an error.
 """
 import collections
 import hashlib
+import os
 import random
 import socket
 import threading
@@ -154,3 +155,29 @@ def stored(gateway):
 def counter(gateway, name):
     return next(one["value"] for one in gateway.ask("status")["counters"]
                 if one["name"] == name)
+
+
+# ---- stores on a disk ----
+
+def folder_of(gateway):
+    return os.path.join(gateway.folder, "store")
+
+
+def file_of(gateway):
+    return os.path.join(folder_of(gateway), "segments")
+
+
+def put_store(gateway, **keys):
+    """Give a gateway that does not run yet a store in its folder."""
+    gateway.config["store"] = {"path": folder_of(gateway), "size": "256MiB",
+                               "memory": "64MiB", **keys}
+    gateway.write(gateway.config)
+
+
+def disk_pair(kit, relay=(), **keys):
+    """A pair, each with a store on the disk."""
+    pair = kit.forward(relay=list(relay), start=False, resume_window="2s")
+    for gateway in (pair.near, pair.far):
+        put_store(gateway, **keys)
+    pair.start()
+    return pair

@@ -277,7 +277,8 @@ static void
 stream_accepted(struct world *w, int side, struct cn_stream *s)
 {
 	struct flow *f = flow_of(w, s);
-	static const struct cn_link_profile profile = { 2000, 1, 3, true };
+	static const struct cn_link_profile profile = { 2000, 1, 3, true,
+		false };
 
 	if (f->opener == side || f->is_accepted) {
 		world_fail(w, "flow %u: opened twice", f->key);

@@ -10,6 +10,8 @@
 #define BEGIN_MAX 200000u
 /* Words of the documents that repeat themselves: 4 KiB. */
 #define PERIOD 512u
+/* Changes of an edited version. */
+#define EDITS 10u
 
 static uint64_t
 mix(uint64_t z)
@@ -139,4 +141,22 @@ content_shared(struct content *c, struct cn_prng *prng, uint64_t seed,
 	if (c->length < length) {
 		add(c, name, at, length - c->length, kind);
 	}
+}
+
+void
+content_edited(
+    struct content *c, const struct content *of, uint64_t key, uint64_t edit)
+{
+	const struct part *p = &of->part[0];
+	uint64_t run = p->len / EDITS, at = 0;
+
+	assert(of->parts == 1 && run > edit);
+	c->parts = 0;
+	c->length = 0;
+	for (uint64_t i = 0; i < EDITS; i++) {
+		add(c, p->key, at, run - edit, p->kind);
+		add(c, key, at, edit, KIND_TEXT);
+		at += run;
+	}
+	add(c, p->key, at, p->len - at, p->kind);
 }

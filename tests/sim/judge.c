@@ -9,14 +9,23 @@
 #define SENDING_STEPS 60000
 #define PAUSE_STEPS 60
 #define PAUSE_US 3000
+#define PAUSE_FIRST_US UINT64_C(11000000)
 /* Stores with less are not asked to copy. */
 #define QUOTA_LEAST (UINT64_C(4) << 20)
 #define HOOK_BITS_MOST 2u
+/* With less, few segments can be open, and one that stands in the way may do
+ * so for the two seconds after which it is closed. */
+#define MEMORY_LEAST (UINT64_C(12) << 20)
 /* Bytes of a stream that may go as interactive ones. */
 #define SMALL_MOST 32768u
 /* A scope that nothing else in the world has. */
 #define SCOPE_MEASURED 77u
 #define SCOPE_APART 78u
+#define SCOPE_LIES 79u
+/* Sendings that are measured in one world. */
+#define SENDINGS 12
+/* Sendings until no wrong place is referred to any more. */
+#define LIES_BELIEVED 4
 
 /* ---- the ledger ---- */
 
@@ -97,7 +106,7 @@ judge_count(struct world *w, int side)
 /* ---- measured sendings ---- */
 
 struct sent {
-	uint64_t copied, misses;
+	uint64_t copied, misses, nacks;
 	bool is_coding_off;
 };
 
@@ -108,13 +117,17 @@ so_far(const struct world *w, int side)
 
 	cn_link_stats(w->proc[side].link, &stats);
 	return (struct sent){ stats.sent.copied, stats.misses_received,
+		stats.nacks_received[CN_NACK_HASH] +
+		    stats.nacks_received[CN_NACK_CODING],
 		stats.is_coding_off };
 }
 
-/* Nothing happens but time, acknowledgements and the disks' work. */
+/* Nothing happens but time, acknowledgements and the disks' work.  It is long
+ * enough for a store to seal what a lost carrier left with holes. */
 static void
 pause_world(struct world *w)
 {
+	w->now += PAUSE_FIRST_US;
 	for (int i = 0; i < PAUSE_STEPS && !w->is_failed; i++) {
 		w->now += PAUSE_US;
 		world_step(w);
@@ -149,9 +162,11 @@ tell_sending(
 	if (!world_is_traced) {
 		return;
 	}
-	fprintf(stderr, "  side %d sent %llu: copied %llu, misses %llu%s\n",
+	fprintf(stderr,
+	    "  side %d sent %llu: copied %llu, misses %llu, nacks "
+	    "%llu%s\n",
 	    from, (unsigned long long)length, (unsigned long long)sent->copied,
-	    (unsigned long long)sent->misses,
+	    (unsigned long long)sent->misses, (unsigned long long)sent->nacks,
 	    sent->is_coding_off ? ", coding off" : "");
 	tell_store(w, 0);
 	tell_store(w, 1);
@@ -176,6 +191,9 @@ carry(struct world *w, int from, uint64_t scope, const struct content *content)
 	}
 	w->first_flow = (uint64_t)w->flows++;
 	for (int i = 0; !world_is_over(w) && !w->is_failed; i++) {
+		if (w->is_lied_to && cn_prng_chance(&w->prng, 1, 30)) {
+			stores_lie(w, 1 - from, scope);
+		}
 		world_step(w);
 		if (i == SENDING_STEPS) {
 			world_fail(w, "measured flow %u is stuck", f->key);
@@ -190,6 +208,7 @@ carry(struct world *w, int from, uint64_t scope, const struct content *content)
 	after = so_far(w, from);
 	after.copied -= before.copied;
 	after.misses -= before.misses;
+	after.nacks -= before.nacks;
 	tell_sending(w, from, content->length, &after);
 	return after;
 }
@@ -197,12 +216,13 @@ carry(struct world *w, int from, uint64_t scope, const struct content *content)
 /* Can a store find again what it was given?  Not with an index for so few
  * chunks, nor with so small a quota. */
 static bool
-is_fit(const struct proc *p)
+is_fit(const struct proc *p, unsigned hook_bits)
 {
 	struct cn_store_stats stats;
 
 	cn_store_stats(p->store, &stats);
-	return stats.hook_bits <= HOOK_BITS_MOST &&
+	return stats.hook_bits <= hook_bits &&
+	    p->store_config.memory_bytes >= MEMORY_LEAST &&
 	    (p->store_config.quota_bytes == 0 ||
 		p->store_config.quota_bytes >= QUOTA_LEAST);
 }
@@ -214,34 +234,48 @@ is_measurable(const struct world *w)
 	return w->proc[0].dedup != NULL && w->proc[1].dedup != NULL &&
 	    w->proc[0].link != NULL && w->proc[1].link != NULL && !w->is_over &&
 	    !w->is_cut_off && w->fate != FATE_DRAIN && w->fate != FATE_POOR &&
-	    w->flows + 7 <= SIM_STREAMS;
+	    w->flows + SENDINGS <= SIM_STREAMS;
 }
 
-/* Can anything be asked of this world's references? */
+/* Can anything be asked of references to this in this world? */
 static bool
-is_strong(const struct world *w)
+is_strong(const struct world *w, const struct content *content)
 {
-	return is_fit(&w->proc[0]) && is_fit(&w->proc[1]) &&
+	unsigned hooks =
+	    content->part[0].kind == KIND_TEXT ? HOOK_BITS_MOST : 0;
+
+	return is_fit(&w->proc[0], hooks) && is_fit(&w->proc[1], hooks) &&
 	    w->config.window_max >= 65536;
 }
 
-/* What a stream sends before it is bulk goes without references. */
+/*
+ * What a stream sends before it is bulk goes without references, and noise is
+ * cut so coarsely that another batch may be over before it is recognised.
+ */
 static void
 check_copied(struct world *w, const char *what, const struct sent *sent,
-    uint64_t length, uint64_t *count)
+    const struct content *content, uint64_t percent, uint64_t *count)
 {
-	if (w->is_failed || sent->is_coding_off || !is_strong(w)) {
+	uint64_t least = content->length * percent / 100;
+
+	if (content->part[0].kind != KIND_TEXT) {
+		least = CN_MIN(least, content->length / 3);
+	}
+	if (w->is_failed || sent->is_coding_off || !is_strong(w, content)) {
 		return;
 	}
 	(*count)++;
-	if (sent->copied + SMALL_MOST < length * 9 / 10) {
+	if (sent->copied + SMALL_MOST < least) {
 		world_fail(w, "%s: only %llu of %llu bytes were copied", what,
 		    (unsigned long long)sent->copied,
-		    (unsigned long long)length);
+		    (unsigned long long)content->length);
 	}
 }
 
-/* Again after those with a disk have been down: nothing is lost. */
+/*
+ * Again after those with a disk have been down: nothing is lost.  A batch
+ * that would wait for the disk for too long goes without references.
+ */
 static void
 measure_kept(struct world *w, int from, const struct content *content)
 {
@@ -261,8 +295,8 @@ measure_kept(struct world *w, int from, const struct content *content)
 	sent = carry(w, from, SCOPE_MEASURED, content);
 	if ((w->proc[0].is_disk_good || !is_down[0]) &&
 	    (w->proc[1].is_disk_good || !is_down[1])) {
-		check_copied(w, "after a restart", &sent, content->length,
-		    &w->tally.kept);
+		check_copied(
+		    w, "after a restart", &sent, content, 50, &w->tally.kept);
 	}
 }
 
@@ -281,10 +315,50 @@ measure_apart(struct world *w, int from, const struct content *content)
 	w->tally.apart++;
 }
 
+/* Who heard of too much damage codes no more: links of new ones do. */
+static void
+begin_anew(struct world *w)
+{
+	static const bool nobody[2] = { false, false };
+
+	if (so_far(w, 0).is_coding_off || so_far(w, 1).is_coding_off) {
+		fate_restart(w, nobody, nobody, NULL);
+	}
+}
+
+/* Now the peer's store has wrong bytes: they are found, and then avoided. */
+static void
+measure_lies(struct world *w, int from, const struct content *content)
+{
+	uint64_t before = w->tally.lies;
+	struct sent sent = { .nacks = 1 };
+	struct content edited;
+
+	w->is_lied_to = true;
+	(void)carry(w, from, SCOPE_LIES, content);
+	w->is_lied_to = false;
+	if (w->is_failed) {
+		return;
+	}
+	/* Not all of it is referred to each time: what begins as interactive
+	 * is not. */
+	for (int i = 0; i < LIES_BELIEVED && sent.nacks > 0; i++) {
+		begin_anew(w);
+		content_edited(&edited, content, ~w->seed + (uint64_t)i, 800);
+		sent = carry(w, from, SCOPE_LIES, &edited);
+		if (w->is_failed) {
+			return;
+		}
+		w->tally.found += sent.nacks;
+	}
+	if (w->tally.lies > before && sent.nacks > 0) {
+		world_fail(w, "lies are believed again and again");
+	}
+}
+
 void
 judge_measure(struct world *w)
 {
-	static const bool nobody[2] = { false, false };
 	struct content content;
 	struct sent sent;
 	int from = (int)cn_prng_below(&w->prng, 2);
@@ -293,9 +367,7 @@ judge_measure(struct world *w)
 	if (!is_measurable(w)) {
 		return;
 	}
-	if (so_far(w, 0).is_coding_off || so_far(w, 1).is_coding_off) {
-		fate_restart(w, nobody, nobody, NULL);
-	}
+	begin_anew(w);
 	content_own(&content, w->seed << 20 | 0xfffff, length,
 	    cn_prng_chance(&w->prng, 1, 2) ? KIND_NOISE : KIND_TEXT);
 	pause_world(w);
@@ -307,11 +379,15 @@ judge_measure(struct world *w)
 		    (unsigned long long)sent.misses);
 	}
 	w->tally.healed++;
-	check_copied(w, "third sending", &sent, length, &w->tally.measured);
+	check_copied(
+	    w, "third sending", &sent, &content, 90, &w->tally.measured);
 	sent = carry(w, 1 - from, SCOPE_MEASURED, &content);
-	check_copied(w, "sending back", &sent, length, &w->tally.back);
+	check_copied(w, "sending back", &sent, &content, 90, &w->tally.back);
 	measure_apart(w, from, &content);
 	if (!w->is_failed) {
 		measure_kept(w, from, &content);
+	}
+	if (!w->is_failed && w->lie_chance > 0) {
+		measure_lies(w, from, &content);
 	}
 }

@@ -24,6 +24,9 @@
 
 #include <stdlib.h>
 
+/* Worlds that must meet with everything. */
+#define COMPLETE 1000u
+
 struct options {
 	uint64_t first, seeds;
 	bool is_verbose, is_twice;
@@ -46,7 +49,9 @@ static const char usage[] =
     "To stop in a debugger where it fails: break world_fail.\n"
     "\n"
     "Prints each failing seed with the reason, what all worlds met with, then\n"
-    "`N passed, N failed'; exits 1 if any failed.\n";
+    "`N passed, N failed'; exits 1 if any failed, or if 1,000 worlds or more "
+    "have\n"
+    "not met with all that there is.\n";
 
 static void
 add_tally(struct tally *sum, const struct tally *one)
@@ -79,9 +84,53 @@ tell_tally(const struct tally *t)
 	    N(plain), N(copied), N(misses), N(lacks), N(nacks), N(bad_refs));
 	printf(
 	    "measured: healed %llu, copied %llu, back %llu, apart %llu, after "
-	    "a restart %llu\n",
-	    N(healed), N(measured), N(back), N(apart), N(kept));
+	    "a restart %llu, lies found %llu\n",
+	    N(healed), N(measured), N(back), N(apart), N(kept), N(found));
 #undef N
+}
+
+/* So many worlds meet with everything, or they test less than they say. */
+static bool
+is_complete(const struct tally *t)
+{
+	const struct {
+		const char *what;
+		uint64_t times;
+	} must[] = {
+		{ "cut", t->cuts },
+		{ "flip", t->flips },
+		{ "restart", t->restarts },
+		{ "forgetting store", t->forgets },
+		{ "lying store", t->lies },
+		{ "rotten disk", t->rots },
+		{ "wiped disk", t->wipes },
+		{ "disk rolled back", t->rollbacks },
+		{ "swapped disk", t->swaps },
+		{ "crash", t->torn },
+		{ "recovered segment", t->recovered },
+		{ "damaged segment", t->damaged },
+		{ "segment read back", t->loads },
+		{ "failed read", t->load_failures },
+		{ "failed write", t->write_failures },
+		{ "eviction", t->evicted },
+		{ "miss", t->misses },
+		{ "lack", t->lacks },
+		{ "bad reference", t->bad_refs },
+		{ "measured world", t->measured },
+		{ "sending back", t->back },
+		{ "sending in another scope", t->apart },
+		{ "sending after a restart", t->kept },
+		{ "lie found", t->found },
+	};
+	bool is_all = true;
+
+	for (size_t i = 0; i < CN_ARRAY_LEN(must); i++) {
+		if (must[i].times == 0) {
+			fprintf(stderr, "no %s in all worlds\n", must[i].what);
+			is_all = false;
+		}
+	}
+	return is_all;
 }
 
 static bool
@@ -177,5 +226,8 @@ main(int argc, char **argv)
 	printf("%llu passed, %llu failed\n",
 	    (unsigned long long)(options.seeds - failed),
 	    (unsigned long long)failed);
+	if (options.seeds >= COMPLETE && !is_complete(&sum)) {
+		return 1;
+	}
 	return failed == 0 ? 0 : 1;
 }

@@ -216,16 +216,11 @@ stores_make(struct world *w)
 
 /* ---- what befalls them ---- */
 
-/*
- * Bytes that the peer will store are there already, and are others: the
- * store of this side lies about them from now on.
- */
-static void
-lie(struct world *w, int side)
+void
+stores_lie(struct world *w, int side, uint64_t scope)
 {
 	struct cn_dedup *peer = w->proc[1 - side].dedup;
 	struct cn_dedup *mine = w->proc[side].dedup;
-	uint64_t scope = cn_prng_below(&w->prng, SIM_SCOPES);
 	struct cn_store_span span = { 0, 16 };
 	struct cn_store_piece piece[2];
 	uint8_t bytes[4096];
@@ -280,7 +275,7 @@ stores_adversary(struct world *w)
 		forget(w, p);
 	}
 	if (cn_prng_chance(&w->prng, w->lie_chance, 10000)) {
-		lie(w, side);
+		stores_lie(w, side, cn_prng_below(&w->prng, SIM_SCOPES));
 	}
 	if (p->disk != NULL && cn_prng_chance(&w->prng, w->rot_chance, 10000)) {
 		simdisk_rot(p->disk, 1);

@@ -29,7 +29,7 @@
 #include "link/link.h"
 #include "store/store.h"
 
-#define SIM_STREAMS 72
+#define SIM_STREAMS 80
 #define SIM_STREAMS_WILD 64
 #define SIM_STREAMS_FIRST 40
 #define SIM_SLOTS 3
@@ -150,7 +150,7 @@ struct tally {
 	uint64_t restarts, forgets, lies, rots, rollbacks, swaps, wipes, torn;
 	uint64_t recovered, damaged, loads, load_failures, write_failures;
 	uint64_t evicted;
-	uint64_t measured, healed, back, apart, kept;
+	uint64_t measured, healed, back, apart, kept, found;
 };
 
 struct world {
@@ -174,6 +174,7 @@ struct world {
 	unsigned cut_chance, flip_chance, stall_chance; /* of 10000 a step */
 	unsigned forget_chance, lie_chance, rot_chance; /* likewise */
 	unsigned cut_soon; /* steps until a carrier is cut; 0: none */
+	bool is_lied_to;   /* by the measured stream's receiver */
 	bool is_heavy;     /* bulk is much more than stores keep in memory */
 	bool is_tiny;      /* carriers hand over a few bytes at a time */
 	bool is_edgy;      /* applications move only when told to */
@@ -203,6 +204,10 @@ void content_own(
 /* About so many bytes of the world's documents, edited. */
 void content_shared(struct content *c, struct cn_prng *prng, uint64_t seed,
     uint64_t key, uint64_t length);
+
+/* Another version of a document of its own: text in place of some bytes. */
+void content_edited(
+    struct content *c, const struct content *of, uint64_t key, uint64_t edit);
 
 /* ---- apps.c ---- */
 
@@ -237,6 +242,11 @@ int stores_find(struct world *w, int side);
 void stores_harm(struct world *w, const bool is_down[2]);
 void stores_step(struct world *w);
 void stores_adversary(struct world *w);
+/*
+ * Bytes that the peer will store for a scope are there already, and are
+ * others: the store of this side lies about them from now on.
+ */
+void stores_lie(struct world *w, int side, uint64_t scope);
 /* The disks have no faults any more. */
 void stores_rest(struct world *w);
 void stores_free(struct world *w, int side);

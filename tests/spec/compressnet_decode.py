@@ -27,6 +27,7 @@ DIGEST_SEEDS = (0x636f6d7072657373, 0x0000006e65742f31)
 KEEP = 0x10
 DEDUP = 1
 NO_STORE = 2
+WARM = 4
 
 
 # ---- hello ----
@@ -302,6 +303,10 @@ class Carrier:
                 frame["verified"] = self.direction(frame["stream"]).verify(
                     frame["length"], frame["digest"])
             elif frame["type"] == "open":
+                need(not frame["flags"] & WARM or
+                     self.features & DEDUP and
+                     not frame["flags"] & NO_STORE,
+                     "WARM without DEDUP, or with NO_STORE")
                 self.scopes[frame["stream"]] = (
                     None if frame["flags"] & NO_STORE else frame["scope"])
             elif frame["type"] in ("have", "extents"):

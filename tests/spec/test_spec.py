@@ -316,6 +316,17 @@ def test_scopes_are_kept_apart():
         carrier_with_log(spec.NO_STORE)
 
 
+def test_a_stream_for_the_store_alone():
+    carrier, blocks = carrier_with_log(spec.WARM)
+    assert "nack" not in blocks[0]
+    frame = {"type": "open", "stream": 12, "scope": SCOPE}
+    with pytest.raises(spec.ProtocolError, match="WARM"):
+        carrier.act([{**frame, "flags": spec.WARM | spec.NO_STORE}])
+    with pytest.raises(spec.ProtocolError, match="WARM"):
+        spec.Carrier().act([{**frame, "flags": spec.WARM}])
+    spec.Carrier().act([{**frame, "flags": spec.NO_STORE}])
+
+
 def test_the_peers_log_may_be_referred_to():
     carrier = spec.Carrier(spec.DEDUP)
     carrier.log("receiver", PEERS_EPOCH).store(

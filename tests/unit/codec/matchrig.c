@@ -217,12 +217,21 @@ matchrig_new_stream(struct rig *rig)
 	rig->state = (struct cn_match_state){ 0 };
 }
 
+void
+matchrig_fill(uint8_t *bytes, size_t len, uint64_t seed)
+{
+	samples_random(bytes, len, seed);
+	for (size_t i = 0; i < len; i++) {
+		bytes[i] &= 0x3f; /* so that they are cut finely */
+	}
+}
+
 uint8_t *
 matchrig_random(size_t len, uint64_t seed)
 {
 	uint8_t *bytes = cn_alloc(len);
 
 	assert_non_null(bytes);
-	samples_random(bytes, len, seed);
+	matchrig_fill(bytes, len, seed);
 	return bytes;
 }

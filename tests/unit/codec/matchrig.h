@@ -52,6 +52,8 @@ void matchrig_match(
 void matchrig_send(
     struct rig *rig, const uint8_t *bytes, size_t len, size_t batch);
 /* On the heap; the caller's. */
+/* Bytes without repeats, cut finely: of 64 values. */
+void matchrig_fill(uint8_t *bytes, size_t len, uint64_t seed);
 uint8_t *matchrig_random(size_t len, uint64_t seed);
 
 #endif /* CN_TESTS_CODEC_MATCHRIG_H */

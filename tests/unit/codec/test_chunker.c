@@ -64,19 +64,27 @@ looks_random(const uint8_t *bytes)
 	return different >= CN_CHUNK_LOOK_RANDOM;
 }
 
+static bool
+is_cut(const uint8_t *bytes, size_t n, bool is_coarse)
+{
+	if (is_coarse) {
+		return n >= CN_CHUNK_COARSE_MIN + 2 &&
+		    bytes[n - 2] == (uint8_t)chunker.gear[0] &&
+		    bytes[n - 1] % 32 == (uint8_t)chunker.gear[1] % 32;
+	}
+	return window_hash(bytes, n - 1) >>
+	    (64 - (n <= CN_CHUNK_MEAN ? 13 : 9)) ==
+	    0;
+}
+
 static size_t
 naive_next(const uint8_t *bytes, size_t len)
 {
 	bool is_coarse = len > CN_CHUNK_MIN && looks_random(bytes);
-	size_t min = is_coarse ? CN_CHUNK_COARSE_MIN : CN_CHUNK_MIN;
-	size_t mean = is_coarse ? CN_CHUNK_COARSE_MEAN : CN_CHUNK_MEAN;
 	size_t max = is_coarse ? CN_CHUNK_COARSE_MAX : CN_CHUNK_MAX;
 
-	for (size_t n = min + 1; n <= len; n++) {
-		unsigned bits = (is_coarse ? 14u : 11u) +
-		    (n <= mean ? 2u : 0u) - (n <= mean ? 0u : 2u);
-
-		if (n == max || window_hash(bytes, n - 1) >> (64 - bits) == 0) {
+	for (size_t n = CN_CHUNK_MIN + 1; n <= len; n++) {
+		if (n == max || is_cut(bytes, n, is_coarse)) {
 			return n;
 		}
 	}

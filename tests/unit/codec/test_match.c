@@ -62,6 +62,32 @@ test_pieces_apart(void **ret)
 	cn_free(data);
 }
 
+/* What looks random is cut coarsely, and found in small batches as well. */
+static void
+test_coarse(void **ret)
+{
+	static const size_t batches[] = { 262144, 65537, 5000 };
+	struct rig *rig = *ret;
+	size_t len = 900000;
+	uint8_t *data = cn_alloc(len);
+
+	assert_non_null(data);
+	samples_random(data, len, 1);
+	matchrig_send(rig, data, len, CN_BATCH_PLAIN_MAX);
+	assert_int_equal(rig->stored, len);
+	for (size_t i = 0; i < CN_ARRAY_LEN(batches); i++) {
+		matchrig_new_stream(rig);
+		matchrig_send(rig, data, len, batches[i]);
+		assert_int_equal(rig->copied, len);
+		assert_int_equal(rig->stored, 0);
+	}
+	/* From the middle on: found from the next cut on, and before it. */
+	matchrig_new_stream(rig);
+	matchrig_send(rig, data + 300000, 300000, CN_BATCH_PLAIN_MAX);
+	assert_int_equal(rig->copied, 300000);
+	cn_free(data);
+}
+
 /* A stream that goes on where its last batch ended hashes nothing. */
 static void
 test_state_goes_on(void **ret)
@@ -368,7 +394,7 @@ test_edited_again(void **ret)
 
 		if (i % 10 == 0) {
 			matchrig_renew(rig);
-			samples_random(data, len, 13 + (uint64_t)i);
+			matchrig_fill(data, len, 13 + (uint64_t)i);
 			matchrig_send(rig, data, len, CAP);
 		}
 		for (int k = 0; k < 10; k++) {
@@ -407,7 +433,7 @@ test_wait(void **ret)
 	matchrig_send(rig, data, len, CN_BATCH_PLAIN_MAX);
 	for (size_t at = 10000; at < len; at += 30000) {
 		data[at] ^= 1;
-		samples_random(data + at + 5000, 500, at);
+		matchrig_fill(data + at + 5000, 500, at);
 	}
 	before = rig->state;
 	rig->pair->is_on_disk = true;
@@ -449,6 +475,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		RIGGED(test_same_again),
 		RIGGED(test_pieces_apart),
+		RIGGED(test_coarse),
 		RIGGED(test_state_goes_on),
 		RIGGED(test_small_edit),
 		RIGGED(test_covered),

@@ -31,7 +31,7 @@ test_region(void **ret)
 	struct cn_match match;
 
 	matchrig_send(rig, data, len, CN_BATCH_PLAIN_MAX);
-	samples_random(data + 50000, 1000, 6);
+	matchrig_fill(data + 50000, 1000, 6);
 	matchrig_new_stream(rig);
 	matchrig_match(rig, data, len, &match);
 	assert_int_equal(match.copied, len - 1000);
@@ -42,7 +42,7 @@ test_region(void **ret)
 
 	/* At the begin of a stream: before what follows. */
 	matchrig_send(rig, data + 50000, 1000, CN_BATCH_PLAIN_MAX);
-	samples_random(data, 1000, 7);
+	matchrig_fill(data, 1000, 7);
 	matchrig_new_stream(rig);
 	matchrig_match(rig, data, len, &match);
 	assert_true(match.regions >= 1);
@@ -66,7 +66,7 @@ test_region_bytes_cap(void **ret)
 		.credit = 4u << 20,
 		.is_set = true,
 	};
-	samples_random(data, CN_BATCH_PLAIN_MAX, 31);
+	matchrig_fill(data, CN_BATCH_PLAIN_MAX, 31);
 	matchrig_match(rig, data, CN_BATCH_PLAIN_MAX, &match);
 	for (size_t i = 0; i < match.regions; i++) {
 		sum += match.region[i].len;
@@ -84,7 +84,7 @@ test_region_on_disk(void **ret)
 	struct cn_match match;
 
 	matchrig_send(rig, data, 10000, CN_BATCH_PLAIN_MAX);
-	samples_random(data + 4500, 1000, 33);
+	matchrig_fill(data + 4500, 1000, 33);
 	matchrig_new_stream(rig);
 	rig->pair->looks = 0;
 	matchrig_match(rig, data, 5500, &match);
@@ -119,7 +119,7 @@ test_begin_of_log(void **ret)
 	assert_int_equal(match.copy[0].place.pos, 0);
 	assert_int_equal(match.regions, 0);
 	/* There are 300 bytes of the older version. */
-	samples_random(data + 200, 300, 35);
+	matchrig_fill(data + 200, 300, 35);
 	matchrig_new_stream(rig);
 	matchrig_match(rig, data, 50000, &match);
 	assert_int_equal(match.copied, 49500);
@@ -138,7 +138,7 @@ test_region_not_worth(void **ret)
 	struct cn_match match;
 
 	matchrig_send(rig, data, 200000, CN_BATCH_PLAIN_MAX);
-	samples_random(data + 10000, 190000, 39);
+	matchrig_fill(data + 10000, 190000, 39);
 	matchrig_new_stream(rig);
 	matchrig_match(rig, data, 200000, &match);
 	assert_int_equal(match.copied, 10000);

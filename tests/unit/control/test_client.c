@@ -204,6 +204,57 @@ test_bytes_behind_a_request(void **state)
 	server_stop(&server);
 }
 
+/* The descriptor comes with the line, and stays the caller's. */
+static void
+test_descriptor_beside_a_request(void **state)
+{
+	struct cn_request request = { .command = CN_COMMAND_STORE_WARM,
+		.service = "web" };
+	char line[CN_REQUEST_MAX], control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = { line, sizeof(line) };
+	struct msghdr msg = { .msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control) };
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct cn_client *client;
+	struct cn_reply reply;
+	char byte = 0;
+	int ends[2], listener, fd, got;
+
+	(void)state;
+	(void)snprintf(address.sun_path, sizeof(address.sun_path),
+	    "/tmp/cn-test-fd-%d", (int)getpid());
+	listener = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(
+	    bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(listener, 1), 0);
+	assert_int_equal(
+	    cn_client_open(address.sun_path, 50000, &client), CN_OK);
+	fd = accept(listener, NULL, NULL);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	cn_reply_init(&reply);
+	assert_int_equal(
+	    cn_client_call_fd(client, &request, ends[1], &reply), CN_ETIMEDOUT);
+	assert_int_equal(write(ends[1], "a", 1), 1);
+	assert_true(recvmsg(fd, &msg, 0) > 0);
+	assert_non_null(CMSG_FIRSTHDR(&msg));
+	memcpy(&got, CMSG_DATA(CMSG_FIRSTHDR(&msg)), sizeof(got));
+	assert_int_equal(write(got, "b", 1), 1);
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_int_equal(byte, 'a');
+	assert_int_equal(read(ends[0], &byte, 1), 1);
+	assert_int_equal(byte, 'b');
+	cn_client_close(&client);
+	for (size_t i = 0; i < 2; i++) {
+		assert_int_equal(close(ends[i]), 0);
+	}
+	(void)close(got);
+	(void)close(fd);
+	(void)close(listener);
+	assert_int_equal(unlink(address.sun_path), 0);
+}
+
 static void
 test_bad_answers(void **state)
 {
@@ -261,6 +312,7 @@ main(void)
 		cmocka_unit_test(test_bytes_behind_a_reply),
 		cmocka_unit_test(test_bytes_that_are_missing),
 		cmocka_unit_test(test_bytes_behind_a_request),
+		cmocka_unit_test(test_descriptor_beside_a_request),
 		cmocka_unit_test(test_bad_answers),
 		cmocka_unit_test(test_nobody_there),
 		cmocka_unit_test(test_paths),

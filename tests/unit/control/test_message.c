@@ -45,7 +45,9 @@ test_requests_round_trip(void **state)
 			.limit = 17,
 			.bytes = 12,
 			.payload = CN_PAYLOAD_MAX,
-			.key = { 0x01, 0xfe } };
+			.key = { 0x01, 0xfe },
+			.service = "web",
+			.client = "192.0.2.1" };
 		struct cn_request got;
 		struct cn_buf buf;
 
@@ -78,6 +80,9 @@ test_requests_round_trip(void **state)
 		    i == CN_COMMAND_STORE_EXPORT) {
 			assert_memory_equal(got.key, in.key, sizeof(in.key));
 		}
+		bool is_warm = i == CN_COMMAND_STORE_WARM;
+		assert_string_equal(got.service, is_warm ? in.service : "");
+		assert_string_equal(got.client, is_warm ? in.client : "");
 		cn_buf_fini(&buf);
 	}
 }
@@ -88,7 +93,8 @@ test_what_changes_needs_more(void **state)
 	static const enum cn_command changing[] = { CN_COMMAND_STREAM_KILL,
 		CN_COMMAND_RELOAD, CN_COMMAND_STORE_VERIFY,
 		CN_COMMAND_STORE_TRIM, CN_COMMAND_STORE_EXPORT,
-		CN_COMMAND_STORE_IMPORT };
+		CN_COMMAND_STORE_IMPORT, CN_COMMAND_STORE_WARM,
+		CN_COMMAND_STORE_WARM_END };
 
 	(void)state;
 	for (unsigned i = CN_COMMAND_NONE + 1; i < CN_COMMAND_MAX; i++) {
@@ -139,6 +145,21 @@ test_payload_of_the_refused(void **state)
 	    decode("{\"v\":2,\"payload\":77}", &request), CN_EPROTO);
 	assert_int_equal(request.payload, 77);
 }
+
+static const char *const bad_services[] = {
+	"",
+	",\"service\":\"\"",
+	",\"service\":7",
+	",\"service\":null",
+	",\"service\":\"a\\nb\"",
+	",\"service\":\"a\\u007fb\"",
+	",\"service\":"
+	"\"0123456789012345678901234567890123456789012345678901234567890123\"",
+	",\"service\":\"web\",\"client\":\"\"",
+	",\"service\":\"web\",\"client\":[]",
+	",\"client\":\"192.0.2.1\"",
+	",\"service\":\"web\",\"stream\":1",
+};
 
 static void
 test_bad_requests(void **state)
@@ -194,6 +215,17 @@ test_bad_requests(void **state)
 	    CN_REPLY_BAD_REQUEST, 9);
 	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"store-import\",\"key\":"
 		       "\"" KEY "\",\"payload\":2097153}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	for (size_t i = 0; i < CN_ARRAY_LEN(bad_services); i++) {
+		char text[200];
+
+		(void)snprintf(text, sizeof(text),
+		    "{\"v\":1,\"id\":9,\"cmd\":\"store-warm\"%s}",
+		    bad_services[i]);
+		assert_refused(text, CN_REPLY_BAD_REQUEST, 9);
+	}
+	assert_refused(
+	    "{\"v\":1,\"id\":9,\"cmd\":\"status\",\"service\":\"x\"}",
 	    CN_REPLY_BAD_REQUEST, 9);
 	/* Twice the same name: which one would count? */
 	assert_refused("{\"v\":1,\"id\":9,\"id\":8,\"cmd\":\"status\"}",

@@ -98,6 +98,7 @@ test_round_trips(void **state)
 	assert_round_trip(&cn_snap_services_shape);
 	assert_round_trip(&cn_snap_store_shape);
 	assert_round_trip(&cn_snap_walk_shape);
+	assert_round_trip(&cn_snap_warm_shape);
 }
 
 /* A table with two rows for one field, or one forgotten, is a typing error. */
@@ -148,6 +149,7 @@ test_tables_cover_their_structs(void **state)
 	assert_covered(&cn_snap_services_shape);
 	assert_covered(&cn_snap_store_shape);
 	assert_covered(&cn_snap_walk_shape);
+	assert_covered(&cn_snap_warm_shape);
 }
 
 static void

@@ -328,7 +328,7 @@ check_imported(struct cn_depot *depot)
 	    cn_image_open(other_secret, image, &info, chunk), CN_OK);
 	assert_memory_equal(info.peer, here, sizeof(here));
 	assert_false(info.is_mine);
-	assert_in_range(info.chunks, 128, CN_IMAGE_CHUNKS_MAX);
+	assert_in_range(info.chunks, 32, CN_IMAGE_CHUNKS_MAX);
 	for (uint32_t i = 0; i < info.chunks; i++) {
 		found += cn_pair_find(pair, chunk[i].key, spots) > 0;
 		assert_true(i == 0 || chunk[i].pos > chunk[i - 1].pos);

@@ -14,7 +14,7 @@
 #include "codec/codec.h"
 #include "codec/dedup.h"
 
-const struct cn_link_profile pair_profile = { 0, 1, 3, true };
+const struct cn_link_profile pair_profile = { 0, 1, 3, true, false };
 
 void
 pair_config(struct cn_link_config *config)
@@ -43,27 +43,28 @@ make_store(struct pair *p, int side, uint64_t memory_bytes)
 		.index_bytes = 1u << 20,
 		.epoch = 0x1111111111111111u * (unsigned)(side + 1),
 	};
-	uint8_t peer[CN_IMAGE_PEER_BYTES];
 
-	memset(peer, 2 - side, sizeof(peer));
-	memset(p->hello[side].boot_id, side + 1, CN_BOOT_ID_BYTES);
 	assert_int_equal(
 	    cn_store_create(&config, p->now, &p->store[side]), CN_OK);
 	assert_int_equal(
 	    cn_dedup_scratch_create(p->store[side], &p->scratch[side]), CN_OK);
+}
+
+static void
+join_store(struct pair *p, int side)
+{
+	uint8_t peer[CN_IMAGE_PEER_BYTES];
+
+	memset(peer, 2 - side, sizeof(peer));
+	memset(p->hello[side].boot_id, side + 1, CN_BOOT_ID_BYTES);
 	assert_int_equal(cn_dedup_create(p->store[side], p->scratch[side], peer,
 			     on_wake, &p->wakes[side], &p->dedup[side]),
 	    CN_OK);
 }
 
-struct pair *
-pair_create(const struct cn_link_config *config)
-{
-	return pair_create_stored(config, 0);
-}
-
-struct pair *
-pair_create_stored(const struct cn_link_config *config, uint64_t memory_bytes)
+static struct pair *
+create(const struct cn_link_config *config, uint64_t memory_bytes,
+    struct pair *first)
 {
 	struct cn_codec_config codec = {
 		.contexts_bytes = 32u << 20,
@@ -73,13 +74,20 @@ pair_create_stored(const struct cn_link_config *config, uint64_t memory_bytes)
 	struct pair *p = cn_calloc(1, sizeof(*p));
 
 	assert_non_null(p);
-	p->now = 1000000;
+	p->now = first != NULL ? first->now : 1000000;
 	p->config = *config;
+	p->is_beside = first != NULL;
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(cn_pool_create(96u << 20, &p->pool[i]), CN_OK);
 		assert_int_equal(cn_codec_create(&codec, &p->codec[i]), CN_OK);
-		if (memory_bytes > 0) {
+		if (first != NULL) {
+			p->store[i] = first->store[i];
+			p->scratch[i] = first->scratch[i];
+		} else if (memory_bytes > 0) {
 			make_store(p, i, memory_bytes);
+		}
+		if (p->store[i] != NULL) {
+			join_store(p, i);
 		}
 		p->config.dedup = p->dedup[i];
 		p->config.is_dialler = i == 0;
@@ -94,6 +102,24 @@ pair_create_stored(const struct cn_link_config *config, uint64_t memory_bytes)
 	return p;
 }
 
+struct pair *
+pair_create(const struct cn_link_config *config)
+{
+	return create(config, 0, NULL);
+}
+
+struct pair *
+pair_create_stored(const struct cn_link_config *config, uint64_t memory_bytes)
+{
+	return create(config, memory_bytes, NULL);
+}
+
+struct pair *
+pair_create_beside(const struct cn_link_config *config, struct pair *first)
+{
+	return create(config, 0, first);
+}
+
 void
 pair_free(struct pair **pp)
 {
@@ -103,8 +129,10 @@ pair_free(struct pair **pp)
 	for (int i = 0; i < 2; i++) {
 		cn_link_free(&p->link[i]);
 		cn_dedup_free(&p->dedup[i]);
-		cn_dedup_scratch_free(&p->scratch[i]);
-		cn_store_free(&p->store[i]);
+		if (!p->is_beside) {
+			cn_dedup_scratch_free(&p->scratch[i]);
+			cn_store_free(&p->store[i]);
+		}
 		assert_int_equal(cn_pool_used(p->pool[i]), 0);
 		assert_int_equal(cn_pool_promised(p->pool[i]), 0);
 		cn_codec_free(&p->codec[i]);
@@ -135,18 +163,14 @@ pair_detach(struct pair *p, uint32_t slot)
 	}
 }
 
-static struct cn_stream *
-open_stream(struct pair *p, int side, uint64_t scope, bool is_unstored)
+struct cn_stream *
+pair_open_as(struct pair *p, int side, const struct cn_link_open *as)
 {
-	struct cn_link_open open = {
-		.service = "web",
-		.scope = scope,
-		.client = "192.0.2.1:4711",
-		.is_unstored = is_unstored,
-		.profile = pair_profile,
-	};
+	struct cn_link_open open = *as;
 	struct cn_stream *s;
 
+	open.service = "web";
+	open.client = "192.0.2.1:4711";
 	assert_int_equal(
 	    cn_stream_open(p->link[side], &open, NULL, p->now, &s), CN_OK);
 	assert_true(cn_stream_id(s) < PAIR_ENDS);
@@ -157,13 +181,16 @@ open_stream(struct pair *p, int side, uint64_t scope, bool is_unstored)
 struct cn_stream *
 pair_open(struct pair *p, int side, uint64_t scope)
 {
-	return open_stream(p, side, scope, false);
+	return pair_open_as(p, side,
+	    &(struct cn_link_open){ .scope = scope, .profile = pair_profile });
 }
 
 struct cn_stream *
 pair_open_unstored(struct pair *p, int side, uint64_t scope)
 {
-	return open_stream(p, side, scope, true);
+	return pair_open_as(p, side,
+	    &(struct cn_link_open){
+		.scope = scope, .is_unstored = true, .profile = pair_profile });
 }
 
 size_t

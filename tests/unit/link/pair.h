@@ -43,6 +43,7 @@ struct pair {
 	struct cn_store *store[2]; /* NULL: none */
 	struct cn_dedup_scratch *scratch[2];
 	struct cn_dedup *dedup[2];
+	bool is_beside; /* the stores are another's */
 	unsigned wakes[2];
 	struct cn_link *link[2];
 	struct cn_link_config config;
@@ -67,6 +68,10 @@ struct pair *pair_create(const struct cn_link_config *config);
 /* The same with a store of so much memory on each side. */
 struct pair *pair_create_stored(
     const struct cn_link_config *config, uint64_t memory_bytes);
+/* Another link of the same two gateways, with the stores of the first, which
+ * is freed after it. */
+struct pair *pair_create_beside(
+    const struct cn_link_config *config, struct pair *first);
 void pair_free(struct pair **pp);
 
 /* A new carrier in the slot, on both sides. */
@@ -76,6 +81,9 @@ void pair_detach(struct pair *p, uint32_t slot);
 struct cn_stream *pair_open(struct pair *p, int side, uint64_t scope);
 /* … whose bytes neither side keeps. */
 struct cn_stream *pair_open_unstored(struct pair *p, int side, uint64_t scope);
+/* … with an open of the test's own, but for the names. */
+struct cn_stream *pair_open_as(
+    struct pair *p, int side, const struct cn_link_open *as);
 size_t pair_write(
     struct pair *p, int side, uint64_t id, const void *bytes, size_t len);
 /* Take all that can be read; at the end of file shut down. */

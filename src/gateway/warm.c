@@ -1,0 +1,356 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/warm.h"
+
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/log.h"
+#include "gateway/daemon.h"
+#include "gateway/scope.h"
+#include "gateway/session.h"
+#include "net/fdbudget.h"
+#include "net/sockopt.h"
+
+/* Handed on so often: then somebody's picture is old. */
+#define HOPS_MAX 3u
+
+static int CN_PRINTF(3, 4) refuse(
+    struct cn_warm_refusal *why, enum cn_reply_code code, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(why->text, sizeof(why->text), fmt, args);
+	va_end(args);
+	why->code = code;
+	return CN_EINVAL;
+}
+
+/* ---- home again ---- */
+
+static void
+free_if_over(struct cn_warm *warm)
+{
+	if (warm->is_released && warm->state == CN_WARM_OVER) {
+		cn_free(warm);
+	}
+}
+
+static void
+tell(struct cn_warm *warm, enum cn_warm_state state)
+{
+	warm->state = state;
+	if (!warm->is_released) {
+		warm->told(warm, warm->owner);
+	}
+	free_if_over(warm);
+}
+
+static void
+drop_opened(struct cn_task *task)
+{
+	struct cn_warm *warm = CN_CONTAINER_OF(task, struct cn_warm, task);
+
+	tell(warm, warm->has_opened ? CN_WARM_RUNNING : CN_WARM_OVER);
+}
+
+static void
+on_opened(struct cn_task *task, void *owner CN_UNUSED)
+{
+	drop_opened(task);
+}
+
+static void
+drop_ended(struct cn_task *task)
+{
+	tell(CN_CONTAINER_OF(task, struct cn_warm, last), CN_WARM_OVER);
+}
+
+static void
+on_ended(struct cn_task *task, void *owner CN_UNUSED)
+{
+	drop_ended(task);
+}
+
+void
+cn_warm_ended(struct cn_warm *warm)
+{
+	warm->last.run = on_ended;
+	warm->last.drop = drop_ended;
+	cn_mailbox_post(&warm->daemon->mailbox, &warm->last);
+}
+
+static void
+send_home(struct cn_warm *warm)
+{
+	warm->task.run = on_opened;
+	warm->task.drop = drop_opened;
+	cn_mailbox_post(&warm->daemon->mailbox, &warm->task);
+}
+
+/* ---- in workers ---- */
+
+/* Words for what the engine says. */
+static int
+explain(struct cn_warm_refusal *why, const char *peer, int err)
+{
+	switch (err) {
+	case CN_ENOTCONN:
+		return refuse(
+		    why, CN_REPLY_BUSY, "peer '%s' is not connected", peer);
+	case CN_ENOSYS:
+		return refuse(why, CN_REPLY_BAD_REQUEST,
+		    "peer '%s' has no store, so nothing can be kept there",
+		    peer);
+	case CN_ECODING:
+		return refuse(why, CN_REPLY_BUSY,
+		    "blocks to peer '%s' failed too often: nothing is coded "
+		    "or stored until the link is made anew",
+		    peer);
+	case CN_EBUSY:
+	case CN_ENOMEM:
+	case CN_ELIMIT:
+		return refuse(why, CN_REPLY_BUSY,
+		    "a limit is reached: streams, memory or descriptors");
+	case CN_EDRAIN:
+		return refuse(
+		    why, CN_REPLY_BUSY, "one of the two gateways goes down");
+	default:
+		return refuse(why, CN_REPLY_INTERNAL, "%s", cn_err_text(err));
+	}
+}
+
+/* The service as the worker knows it; a reload may just have changed it. */
+static const struct cn_plan_service *
+find_service(const struct cn_worker *worker, struct cn_warm *warm)
+{
+	const struct cn_plan_service *service =
+	    cn_plan_service(worker->plan, warm->service);
+
+	if (worker->is_draining) {
+		(void)refuse(
+		    &warm->why, CN_REPLY_BUSY, "the gateway goes down");
+		return NULL;
+	}
+	if (service == NULL || cn_scope_is_unstored(service->config) ||
+	    (service->config->scope == CN_CONFIG_SCOPE_CLIENT &&
+		warm->client[0] == '\0')) {
+		(void)refuse(&warm->why, CN_REPLY_BUSY,
+		    "the configuration has just changed");
+		return NULL;
+	}
+	return service;
+}
+
+/* Open the stream here; true when a session has it. */
+static bool
+open_here(struct cn_worker *worker, const struct cn_plan_service *service,
+    struct cn_warm *warm)
+{
+	const char *peer = service->peer->config->entry.name;
+	struct cn_linkhost *host =
+	    cn_linkhost_for_stream(worker, service->peer->identity);
+	int fd = warm->fd;
+	int err = CN_ENOTCONN;
+
+	if (host != NULL && !cn_linkhost_is_down(host, cn_clock_us())) {
+		warm->fd = -1;
+		err = cn_session_warm(host, service, fd, warm);
+	}
+	if (err != CN_OK) {
+		(void)explain(&warm->why, peer, err);
+	}
+	return err == CN_OK;
+}
+
+static void
+run_warm(struct cn_task *task, void *owner)
+{
+	struct cn_warm *warm = CN_CONTAINER_OF(task, struct cn_warm, task);
+	struct cn_worker *worker = owner;
+	const struct cn_plan_service *service = find_service(worker, warm);
+	uint32_t to = worker->index;
+
+	if (service != NULL &&
+	    cn_registry_pick(worker->shared->registry, service->peer->identity,
+		worker->index, &to) == CN_OK &&
+	    to != worker->index && warm->hops < HOPS_MAX) {
+		warm->hops++;
+		cn_worker_post(worker->shared->worker[to], &warm->task);
+		return;
+	}
+	warm->has_opened = service != NULL && open_here(worker, service, warm);
+	warm->is_refused = !warm->has_opened;
+	cn_sockopt_close(&warm->fd);
+	send_home(warm);
+}
+
+/* The worker is gone. */
+static void
+drop_warm(struct cn_task *task)
+{
+	struct cn_warm *warm = CN_CONTAINER_OF(task, struct cn_warm, task);
+
+	(void)refuse(&warm->why, CN_REPLY_BUSY, "the gateway goes down");
+	warm->is_refused = true;
+	cn_sockopt_close(&warm->fd);
+	send_home(warm);
+}
+
+/* ---- the caller's side ---- */
+
+/* What goes into the key of a scope: an address with some port. */
+static int
+read_client(
+    const char *text, char *ret, size_t cap, struct cn_warm_refusal *why)
+{
+	struct cn_sockaddr sa = { 0 };
+
+	if (inet_pton(AF_INET, text, &sa.u.v4.sin_addr) == 1) {
+		sa.u.v4.sin_family = AF_INET;
+		sa.len = sizeof(sa.u.v4);
+	} else if (inet_pton(AF_INET6, text, &sa.u.v6.sin6_addr) == 1) {
+		sa.u.v6.sin6_family = AF_INET6;
+		sa.len = sizeof(sa.u.v6);
+	} else {
+		return refuse(why, CN_REPLY_BAD_REQUEST,
+		    "'%s' is no IP address of a client", text);
+	}
+	(void)cn_sockaddr_format(&sa, true, ret, cap);
+	return CN_OK;
+}
+
+/* Does what the service carries get into stores at all? */
+static int
+check_service(const struct cn_daemon *daemon, const struct cn_request *request,
+    struct cn_warm_refusal *why)
+{
+	const struct cn_plan_service *service =
+	    cn_plan_service(daemon->plan, request->service);
+	const char *name = request->service;
+	bool has_client = request->client[0] != '\0';
+
+	if (service == NULL) {
+		return refuse(why, CN_REPLY_NOT_FOUND, "no service '%s'", name);
+	}
+	if (daemon->depot == NULL) {
+		return refuse(why, CN_REPLY_NOT_FOUND,
+		    "this gateway has no store: store.memory is 0");
+	}
+	if (service->config->scope == CN_CONFIG_SCOPE_CONNECTION) {
+		return refuse(why, CN_REPLY_BAD_REQUEST,
+		    "service '%s' has the scope connection: nothing of it is "
+		    "stored",
+		    name);
+	}
+	if (cn_scope_is_unstored(service->config)) {
+		return refuse(why, CN_REPLY_BAD_REQUEST,
+		    "the profile of service '%s' is without dedup: nothing of "
+		    "it is stored",
+		    name);
+	}
+	if (service->config->scope == CN_CONFIG_SCOPE_CLIENT && !has_client) {
+		return refuse(why, CN_REPLY_BAD_REQUEST,
+		    "service '%s' has the scope client: say for which client's "
+		    "address",
+		    name);
+	}
+	if (service->config->scope != CN_CONFIG_SCOPE_CLIENT && has_client) {
+		return refuse(why, CN_REPLY_BAD_REQUEST,
+		    "service '%s' has not the scope client: all clients share "
+		    "what is stored",
+		    name);
+	}
+	return CN_OK;
+}
+
+/*
+ * Make it a socket as if it had been accepted.  A Unix socket will not do:
+ * its end cannot be told from a failure.
+ */
+static int
+adopt(int fd, struct cn_warm_refusal *why)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof(peer);
+	int flags;
+
+	if (!cn_sockopt_is_tcp(fd) ||
+	    getpeername(fd, (struct sockaddr *)&peer, &len) != 0) {
+		return refuse(why, CN_REPLY_BAD_REQUEST,
+		    "one end of a TCP connection must come with the request");
+	}
+	flags = fcntl(fd, F_GETFL);
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) {
+		return refuse(why, CN_REPLY_INTERNAL, "%s",
+		    cn_err_text(cn_err_from_errno(errno)));
+	}
+	if (!cn_fdbudget_take(1)) {
+		return refuse(
+		    why, CN_REPLY_BUSY, "there are too many open descriptors");
+	}
+	cn_sockopt_arm(fd);
+	return CN_OK;
+}
+
+int
+cn_warm_start(struct cn_daemon *daemon, const struct cn_request *request,
+    int fd, void (*told)(struct cn_warm *warm, void *owner), void *owner,
+    struct cn_warm_refusal *why, struct cn_warm **ret)
+{
+	struct cn_warm *warm = cn_calloc(1, sizeof(*warm));
+	int err = warm == NULL ? CN_ENOMEM : CN_OK;
+
+	if (err == CN_OK) {
+		err = check_service(daemon, request, why);
+	}
+	if (err == CN_OK && request->client[0] != '\0') {
+		err = read_client(
+		    request->client, warm->client, sizeof(warm->client), why);
+	}
+	if (err == CN_OK) {
+		err = adopt(fd, why);
+	}
+	if (err != CN_OK) {
+		if (fd >= 0) {
+			(void)close(fd);
+		}
+		cn_free(warm);
+		return err;
+	}
+	CN_LOG(CN_LOG_INFO, "store-command", "command=%s service=%s client=%s",
+	    cn_command_name(request->command), CN_LOG_STR(request->service),
+	    CN_LOG_STR(warm->client));
+	warm->daemon = daemon;
+	warm->told = told;
+	warm->owner = owner;
+	warm->fd = fd;
+	cn_snap_text(warm->service, sizeof(warm->service), request->service);
+	warm->task.run = run_warm;
+	warm->task.drop = drop_warm;
+	*ret = warm;
+	cn_worker_post(daemon->shared.worker[0], &warm->task);
+	return CN_OK;
+}
+
+void
+cn_warm_release(struct cn_warm **wp)
+{
+	struct cn_warm *warm = *wp;
+
+	*wp = NULL;
+	if (warm != NULL) {
+		warm->is_released = true;
+		free_if_over(warm);
+	}
+}
