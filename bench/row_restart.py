@@ -6,6 +6,7 @@ import subprocess
 import time
 
 from corpus_releases import Missing
+from measure import cpu_seconds
 from rows import MIB, Result
 from rows_dedup import Course, share
 
@@ -83,8 +84,9 @@ def try_piece(course, path):
 
 
 def first_hit(course, side, pieces, folder):
-    """Restart one side; seconds from its start to the end of the first
-    piece that crossed as references.  Takes the pieces that it used."""
+    """Restart one side; (seconds from its start to the end of the first
+    piece that crossed as references, its CPU seconds until then, each try).
+    Takes the pieces that it used."""
     course.pair.stop_side(side)
     forget(folder)
     began = time.monotonic()
@@ -100,8 +102,10 @@ def first_hit(course, side, pieces, folder):
         pieces.pop(0)
         seen.append({"at_s": now, "up": up})
         if up < PIECE / 2:
-            return now, seen
-    return PATIENCE_S, seen
+            break
+    else:
+        now = PATIENCE_S
+    return now, cpu_seconds([course.pair.daemons[side].pid]), seen
 
 
 def row_restart(bench):
@@ -135,11 +139,12 @@ def restarted(bench, folder, size):
         figures = course.figures()
         pieces.pop(0)
         for side in ("near", "far"):
-            seconds, seen = first_hit(course, side, pieces, folder)
+            seconds, cpu, seen = first_hit(course, side, pieces, folder)
             results.append(Result(
                 f"restart-{side}", f"restart of the {side} gateway, store "
                 f"of {size / GIB:.0f} GiB filled through the pair, to the "
-                "end of the first 256 KiB that cross as references",
+                "end of the first 256 KiB that cross as references "
+                f"({cpu:.2f} s of CPU)",
                 seconds, "s", 2,
                 {"tries": seen, "kept_bytes_both": kept, "fill": fill,
                  "fill_mb_per_s": fill["bytes"] / fill["seconds"] / 1e6,

@@ -20,7 +20,7 @@ packages_of() {
 		echo python3 haproxy socat stunnel4 zstd openssl \
 			openssh-server openssh-client iproute2 \
 			libc6-dev libicu-dev libssl-dev libstdc++-12-dev \
-			linux-libc-dev llvm-14-dev
+			linux-libc-dev llvm-14-dev postgresql xz-utils
 		;;
 	ci)
 		echo clang clang-format clang-tidy libclang-rt-14-dev llvm \
