@@ -89,7 +89,7 @@ def test_five_cuts_a_second(kit, passes, store):
     if store == "memory":
         pair = kit.forward(relay=relay, store={"memory": "64MiB"}, workers=2)
     else:
-        pair = disk_pair(kit, relay, memory="16MiB")
+        pair = disk_pair(kit, relay)
     files = passes(pair)
     known = versions(8, 1) + versions(4, 20, some_random)
     back = {data: edited(data, 5, 99) for data in known}

@@ -209,13 +209,13 @@ BYTES = [flip_all, flip_data, flip_footers, cut_odd, zero_half, make_noise,
          wrong_order]
 
 
-def heals(files, data, most=1.5):
+def heals(files, data, again=AGAIN):
     """Whole, a bit dearer than the first time at worst, for what shares a
     batch with a miss goes twice; then cheap."""
     cost = files.send(data)
-    assert cost.up < most * len(data), cost
-    again = files.send(data)
-    assert again.up < AGAIN * len(data), again
+    assert cost.up < 1.5 * len(data), cost
+    second = files.send(data)
+    assert second.up < again * len(data), second
     return cost.up / len(data)
 
 
@@ -231,7 +231,9 @@ def test_damaged(kit, passes, how, which):
         for gateway in sides(pair, which):
             change(file_of(gateway), how)
     restart(pair, sides(pair, which), between=damage)
-    cost = heals(files, data)
+    # What is only found when it is read may be found out in two passes, when
+    # bytes go again before all that is damaged was told.
+    cost = heals(files, data, 0.1 if how is flip_data else AGAIN)
     said = [opened(gateway) for gateway in sides(pair, which)]
     if how is wrong_order:
         assert cost < AGAIN
