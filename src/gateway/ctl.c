@@ -12,10 +12,9 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "control/message.h"
+#include "gateway/ctl_private.h"
 #include "gateway/daemon.h"
 #include "gateway/depot.h"
-#include "gateway/picture.h"
-#include "gateway/report.h"
 #include "gateway/warm.h"
 #include "net/listener.h"
 
@@ -24,44 +23,12 @@
 #define YAML_MAX (CN_REPLY_MAX / 2)
 #define FOLDER_MODE 0750
 
-struct caller {
-	struct cn_list item;
-	struct cn_ctl *ctl; /* NULL once it hung up */
-	uv_pipe_t pipe;
-	uv_write_t write;
-	enum cn_access grant;
-	bool is_asking;  /* a request is being answered */
-	bool is_writing; /* its reply is on its way */
-	bool is_last;    /* close after this reply */
-	bool is_closed;
-	char line[CN_REQUEST_MAX];
-	size_t len;
-	struct cn_buf reply;
-	/* What follows a request, until all of it is here. */
-	struct cn_request request;
-	uint8_t *payload; /* owned; NULL: nothing is to come */
-	size_t payload_len;
-	struct cn_depot_stream *stream; /* owned; NULL: none yet */
-	struct cn_warm *warm;           /* the last that it began; or NULL */
-	enum cn_warm_state awaited;     /* by a request; OPENING: none */
-	struct handed *handed; /* owned; its descriptor came; or NULL */
-};
-
-struct cn_ctl {
-	struct cn_daemon *daemon;     /* borrowed */
-	struct cn_listener *listener; /* owned */
-	struct cn_listener_watch *watch;
-	struct cn_access_rule rule;
-	struct cn_list callers;
-	unsigned callers_count;
-};
-
 /* A descriptor that came beside a request. */
-struct handed {
+struct cn_ctl_handed {
 	uv_tcp_t tcp;
 };
 
-static void next_request(struct caller *caller);
+static void next_request(struct cn_ctl_caller *caller);
 
 /* ---- descriptors ---- */
 
@@ -72,7 +39,7 @@ on_handed_closed(uv_handle_t *handle)
 }
 
 static void
-drop_handed(struct caller *caller)
+drop_handed(struct cn_ctl_caller *caller)
 {
 	if (caller->handed != NULL) {
 		uv_close((uv_handle_t *)&caller->handed->tcp, on_handed_closed);
@@ -86,7 +53,7 @@ drop_handed(struct caller *caller)
  * descriptors.
  */
 static bool
-take_handed(struct caller *caller)
+take_handed(struct cn_ctl_caller *caller)
 {
 	int count = uv_pipe_pending_count(&caller->pipe);
 
@@ -108,8 +75,8 @@ take_handed(struct caller *caller)
 }
 
 /* A descriptor of our own for it; -1: none came, or there is none left. */
-static int
-own_handed(struct caller *caller)
+int
+cn_ctl_own_handed(struct cn_ctl_caller *caller)
 {
 	uv_os_fd_t theirs;
 	int fd = -1;
@@ -125,7 +92,7 @@ own_handed(struct caller *caller)
 /* ---- hanging up ---- */
 
 static void
-free_if_over(struct caller *caller)
+free_if_over(struct cn_ctl_caller *caller)
 {
 	if (caller->is_closed && !caller->is_asking) {
 		cn_buf_fini(&caller->reply);
@@ -139,7 +106,7 @@ free_if_over(struct caller *caller)
 static void
 on_closed(uv_handle_t *handle)
 {
-	struct caller *caller = handle->data;
+	struct cn_ctl_caller *caller = handle->data;
 
 	caller->is_closed = true;
 	free_if_over(caller);
@@ -147,7 +114,7 @@ on_closed(uv_handle_t *handle)
 
 /* Its answer may still be asked of workers: that finds nobody then. */
 static void
-hang_up(struct caller *caller)
+hang_up(struct cn_ctl_caller *caller)
 {
 	if (caller->ctl == NULL) {
 		return;
@@ -164,7 +131,7 @@ hang_up(struct caller *caller)
 static void
 on_written(uv_write_t *write, int status)
 {
-	struct caller *caller = write->data;
+	struct cn_ctl_caller *caller = write->data;
 
 	caller->is_writing = false;
 	if (caller->ctl == NULL) {
@@ -179,8 +146,8 @@ on_written(uv_write_t *write, int status)
 }
 
 /* The reply is made; err: it could not be. */
-static void
-finish(struct caller *caller, uint64_t id, int err)
+void
+cn_ctl_finish(struct cn_ctl_caller *caller, uint64_t id, int err)
 {
 	uv_buf_t bytes;
 
@@ -208,495 +175,6 @@ finish(struct caller *caller, uint64_t id, int err)
 		caller->is_writing = false;
 		hang_up(caller);
 	}
-}
-
-/* ---- questions for workers ---- */
-
-struct question {
-	struct caller *caller;    /* waits for it */
-	struct cn_daemon *daemon; /* borrowed */
-	struct cn_request request;
-	uint32_t waiting; /* workers that have not answered */
-	struct cn_report *reports;
-	struct part *parts;
-};
-
-struct part {
-	struct cn_task task;
-	struct question *question;
-	uint32_t worker;
-};
-
-static void
-free_question(struct question *question)
-{
-	for (uint32_t i = 0; i < question->daemon->shared.workers; i++) {
-		cn_report_clear(&question->reports[i]);
-	}
-	cn_free(question->reports);
-	cn_free(question->parts);
-	cn_free(question);
-}
-
-static int
-reply_status(struct question *question, struct cn_buf *out)
-{
-	struct cn_snap_status status;
-	int err = cn_picture_status(question->daemon, question->reports,
-	    question->daemon->shared.workers, &status);
-
-	if (err == CN_OK) {
-		err = cn_reply_status(out, question->request.id, &status);
-	}
-	cn_snap_status_clear(&status);
-	return err;
-}
-
-static int
-reply_store(struct question *question, struct cn_buf *out)
-{
-	struct cn_snap_store store;
-	int err = cn_picture_store(question->daemon, question->reports,
-	    question->daemon->shared.workers, &store);
-
-	return err != CN_OK ? err
-			    : cn_reply_store(out, question->request.id, &store);
-}
-
-static int
-reply_peers(struct question *question, struct cn_buf *out)
-{
-	struct cn_snap_peers peers;
-	int err = cn_picture_peers(question->daemon, question->reports,
-	    question->daemon->shared.workers, &peers);
-
-	if (err == CN_OK) {
-		err = cn_reply_peers(out, question->request.id, &peers);
-	}
-	cn_snap_peers_clear(&peers);
-	return err;
-}
-
-static int
-reply_services(struct question *question, struct cn_buf *out)
-{
-	struct cn_snap_services services;
-	int err = cn_picture_services(question->daemon, question->reports,
-	    question->daemon->shared.workers, &services);
-
-	if (err == CN_OK) {
-		err = cn_reply_services(out, question->request.id, &services);
-	}
-	cn_snap_services_clear(&services);
-	return err;
-}
-
-static int
-reply_streams(struct question *question, struct cn_buf *out)
-{
-	struct cn_snap_streams streams;
-	uint64_t next;
-	int err = cn_picture_streams(question->daemon, question->reports,
-	    question->daemon->shared.workers, question->request.limit, &streams,
-	    &next);
-
-	if (err == CN_OK) {
-		err =
-		    cn_reply_streams(out, question->request.id, &streams, next);
-	}
-	cn_snap_streams_clear(&streams);
-	return err;
-}
-
-/* About one stream, which one worker has, or none. */
-static int
-reply_stream(struct question *question, struct cn_buf *out)
-{
-	const struct cn_request *request = &question->request;
-
-	for (uint32_t i = 0; i < question->daemon->shared.workers; i++) {
-		if (!question->reports[i].is_found) {
-			continue;
-		}
-		return request->command == CN_COMMAND_STREAM_KILL
-		    ? cn_reply_done(out, request->id)
-		    : cn_reply_stream(
-			  out, request->id, question->reports[i].streams);
-	}
-	return cn_reply_error(out, request->id, CN_REPLY_NOT_FOUND, NULL,
-	    "no stream %llu", (unsigned long long)request->stream);
-}
-
-static int
-compose(struct question *question, struct cn_buf *out)
-{
-	for (uint32_t i = 0; i < question->daemon->shared.workers; i++) {
-		if (question->reports[i].err != CN_OK) {
-			return question->reports[i].err;
-		}
-	}
-	switch (question->request.command) {
-	case CN_COMMAND_STATUS:
-		return reply_status(question, out);
-	case CN_COMMAND_PEERS:
-		return reply_peers(question, out);
-	case CN_COMMAND_SERVICES:
-		return reply_services(question, out);
-	case CN_COMMAND_STREAMS:
-		return reply_streams(question, out);
-	case CN_COMMAND_STREAM_SHOW:
-	case CN_COMMAND_STREAM_KILL:
-		return reply_stream(question, out);
-	case CN_COMMAND_STORE:
-		return reply_store(question, out);
-	case CN_COMMAND_NONE:
-	case CN_COMMAND_VERSION:
-	case CN_COMMAND_CONFIG:
-	case CN_COMMAND_RELOAD:
-	case CN_COMMAND_STORE_VERIFY:
-	case CN_COMMAND_STORE_TRIM:
-	case CN_COMMAND_STORE_EXPORT:
-	case CN_COMMAND_STORE_IMPORT:
-	case CN_COMMAND_STORE_WARM:
-	case CN_COMMAND_STORE_WARM_END:
-	case CN_COMMAND_MAX:
-		break;
-	}
-	return CN_EINVAL;
-}
-
-/* One more worker has answered, or will not any more. */
-static void
-answered(struct question *question)
-{
-	struct caller *caller = question->caller;
-	uint64_t id = question->request.id;
-	int err;
-
-	assert(question->waiting > 0);
-	question->waiting--;
-	if (question->waiting > 0) {
-		return;
-	}
-	err = compose(question, &caller->reply);
-	free_question(question);
-	finish(caller, id, err);
-}
-
-static void
-on_answer(struct cn_task *task, void *owner CN_UNUSED)
-{
-	answered(CN_CONTAINER_OF(task, struct part, task)->question);
-}
-
-static void
-drop_answer(struct cn_task *task)
-{
-	answered(CN_CONTAINER_OF(task, struct part, task)->question);
-}
-
-/* Send the part home; from any thread. */
-static void
-send_home(struct part *part)
-{
-	part->task.run = on_answer;
-	part->task.drop = drop_answer;
-	cn_mailbox_post(&part->question->daemon->mailbox, &part->task);
-}
-
-/* The worker is gone. */
-static void
-drop_part(struct cn_task *task)
-{
-	struct part *part = CN_CONTAINER_OF(task, struct part, task);
-
-	part->question->reports[part->worker].err = CN_ECLOSED;
-	send_home(part);
-}
-
-/* In the worker. */
-static void
-ask_worker(struct cn_task *task, void *owner)
-{
-	struct part *part = CN_CONTAINER_OF(task, struct part, task);
-	struct question *question = part->question;
-	const struct cn_request *request = &question->request;
-	struct cn_report *report = &question->reports[part->worker];
-	struct cn_worker *worker = owner;
-
-	switch (request->command) {
-	case CN_COMMAND_STREAMS:
-		cn_report_streams(
-		    worker, request->cursor, request->limit, report);
-		break;
-	case CN_COMMAND_STREAM_SHOW:
-		cn_report_stream(worker, request->stream, report);
-		break;
-	case CN_COMMAND_STREAM_KILL:
-		cn_report_kill(worker, request->stream, report);
-		break;
-	case CN_COMMAND_STATUS:
-	case CN_COMMAND_PEERS:
-	case CN_COMMAND_SERVICES:
-	case CN_COMMAND_STORE:
-	case CN_COMMAND_NONE:
-	case CN_COMMAND_VERSION:
-	case CN_COMMAND_CONFIG:
-	case CN_COMMAND_RELOAD:
-	case CN_COMMAND_STORE_VERIFY:
-	case CN_COMMAND_STORE_TRIM:
-	case CN_COMMAND_STORE_EXPORT:
-	case CN_COMMAND_STORE_IMPORT:
-	case CN_COMMAND_STORE_WARM:
-	case CN_COMMAND_STORE_WARM_END:
-	case CN_COMMAND_MAX:
-		cn_report_status(worker, report);
-		break;
-	}
-	send_home(part);
-}
-
-/* Ask every worker; the reply follows. */
-static int
-ask(struct caller *caller, const struct cn_request *request)
-{
-	struct cn_daemon *daemon = caller->ctl->daemon;
-	uint32_t workers = daemon->shared.workers;
-	struct question *question = cn_calloc(1, sizeof(*question));
-
-	if (question == NULL) {
-		return CN_ENOMEM;
-	}
-	question->daemon = daemon;
-	question->caller = caller;
-	question->request = *request;
-	question->waiting = workers;
-	question->reports = cn_calloc(workers, sizeof(*question->reports));
-	question->parts = cn_calloc(workers, sizeof(*question->parts));
-	if (question->reports == NULL || question->parts == NULL) {
-		cn_free(question->reports);
-		cn_free(question->parts);
-		cn_free(question);
-		return CN_ENOMEM;
-	}
-	for (uint32_t i = 0; i < workers; i++) {
-		struct part *part = &question->parts[i];
-
-		part->question = question;
-		part->worker = i;
-		part->task.run = ask_worker;
-		part->task.drop = drop_part;
-		cn_worker_post(daemon->shared.worker[i], &part->task);
-	}
-	return CN_OK;
-}
-
-/* ---- work on the store ---- */
-
-/* The words for a step that failed. */
-static int
-reply_failed(const struct cn_depot_work *work, uint64_t id, struct cn_buf *out)
-{
-	const char *why;
-
-	switch (work->err) {
-	case CN_EINVAL:
-		why = "a stream goes on where it is, or begins with cursor 0";
-		break;
-	case CN_EKEY:
-		why = "the export was sealed with another key, or its head "
-		      "is damaged";
-		break;
-	case CN_ESTALE:
-		why = "the export is of another version";
-		break;
-	case CN_ECODING:
-		why = "this is no export of a store, or it is damaged; what "
-		      "came before is in the store";
-		break;
-	default:
-		return work->err;
-	}
-	return cn_reply_error(out, id, CN_REPLY_BAD_REQUEST, NULL, "%s", why);
-}
-
-static int
-reply_step(const struct cn_depot_work *work, const struct cn_request *request,
-    struct cn_buf *out)
-{
-	size_t before = out->len;
-	int err;
-
-	if (work->err != CN_OK) {
-		return reply_failed(work, request->id, out);
-	}
-	if (work->step == CN_DEPOT_TRIM) {
-		return cn_reply_done(out, request->id);
-	}
-	if (work->step != CN_DEPOT_EXPORT) {
-		return cn_reply_walk(
-		    out, request->id, &work->walk, work->next, 0);
-	}
-	err = cn_reply_walk(
-	    out, request->id, &work->walk, work->next, (uint32_t)work->len);
-	if (err == CN_OK && work->len > 0) {
-		err = cn_buf_append(out, work->bytes, work->len);
-		if (err != CN_OK) {
-			out->len = before;
-		}
-	}
-	return err;
-}
-
-static void
-on_step(struct cn_depot_work *work)
-{
-	struct caller *caller = work->owner;
-	uint64_t id = caller->request.id;
-	int err = reply_step(work, &caller->request, &caller->reply);
-
-	cn_depot_work_free(&work);
-	finish(caller, id, err);
-}
-
-static enum cn_depot_step
-step_of(enum cn_command command)
-{
-	return command == CN_COMMAND_STORE_VERIFY ? CN_DEPOT_VERIFY
-	    : command == CN_COMMAND_STORE_TRIM    ? CN_DEPOT_TRIM
-	    : command == CN_COMMAND_STORE_EXPORT  ? CN_DEPOT_EXPORT
-						  : CN_DEPOT_IMPORT;
-}
-
-/* Is it a command of its own, and not the next step of one? */
-static bool
-is_first(const struct cn_request *request)
-{
-	return request->command == CN_COMMAND_STORE_TRIM ||
-	    request->cursor == 0;
-}
-
-/* A caller has one export or import under way at most. */
-static bool
-make_stream(struct caller *caller, const struct cn_request *request)
-{
-	if (caller->stream == NULL &&
-	    (request->command == CN_COMMAND_STORE_EXPORT ||
-		request->command == CN_COMMAND_STORE_IMPORT)) {
-		caller->stream = cn_depot_stream_create();
-		return caller->stream != NULL;
-	}
-	return true;
-}
-
-/* One step; its reply follows. */
-static int
-step(struct caller *caller, const struct cn_request *request)
-{
-	struct cn_depot *depot = caller->ctl->daemon->depot;
-	struct cn_depot_work *work;
-	int err;
-
-	if (depot == NULL) {
-		err = cn_reply_error(&caller->reply, request->id,
-		    CN_REPLY_NOT_FOUND, NULL,
-		    "this gateway has no store: store.memory is 0");
-		return err;
-	}
-	work = cn_calloc(1, sizeof(*work));
-	if (work == NULL || !make_stream(caller, request)) {
-		cn_free(work);
-		return CN_ENOMEM;
-	}
-	caller->request = *request;
-	work->step = step_of(request->command);
-	work->cursor = request->command == CN_COMMAND_STORE_TRIM
-	    ? request->bytes
-	    : request->cursor;
-	memcpy(work->key, request->key, sizeof(work->key));
-	work->stream = caller->stream;
-	work->bytes = caller->payload;
-	work->len = caller->payload_len;
-	caller->payload = NULL;
-	caller->payload_len = 0;
-	work->done = on_step;
-	work->owner = caller;
-	/* Once for the whole of it; never with the key. */
-	CN_LOG(is_first(request) ? CN_LOG_INFO : CN_LOG_DEBUG, "store-command",
-	    "command=%s cursor=%llu", cn_command_name(request->command),
-	    (unsigned long long)work->cursor);
-	cn_depot_work(depot, work);
-	return CN_EAGAIN;
-}
-
-/* ---- warming ---- */
-
-static int
-reply_warm(struct caller *caller, uint64_t id)
-{
-	const struct cn_warm *warm = caller->warm;
-	struct cn_snap_warm running = { 0 };
-
-	if (warm->is_refused) {
-		return cn_reply_error(&caller->reply, id, warm->why.code, NULL,
-		    "%s", warm->why.text);
-	}
-	if (warm->state == CN_WARM_OVER) {
-		return cn_reply_warm(&caller->reply, id, &warm->end);
-	}
-	running.stream = warm->end.stream; /* the rest is its worker's */
-	return cn_reply_warm(&caller->reply, id, &running);
-}
-
-/* It runs, or is over: the caller may be waiting for that. */
-static void
-on_warm(struct cn_warm *warm, void *owner)
-{
-	struct caller *caller = owner;
-
-	if (caller->awaited != CN_WARM_OPENING &&
-	    warm->state >= caller->awaited) {
-		caller->awaited = CN_WARM_OPENING;
-		finish(caller, caller->request.id,
-		    reply_warm(caller, caller->request.id));
-	}
-}
-
-static int
-warm(struct caller *caller, const struct cn_request *request)
-{
-	struct cn_warm_refusal why;
-	int fd = own_handed(caller);
-	int err;
-
-	err = cn_warm_start(caller->ctl->daemon, request, fd, on_warm, caller,
-	    &why, &caller->warm);
-	if (err == CN_EINVAL) {
-		return cn_reply_error(&caller->reply, request->id, why.code,
-		    NULL, "%s", why.text);
-	}
-	if (err != CN_OK) {
-		return err;
-	}
-	caller->request = *request;
-	caller->awaited = CN_WARM_RUNNING;
-	return CN_EAGAIN;
-}
-
-static int
-warm_end(struct caller *caller, const struct cn_request *request)
-{
-	if (caller->warm == NULL) {
-		return cn_reply_error(&caller->reply, request->id,
-		    CN_REPLY_NOT_FOUND, NULL,
-		    "nothing was warmed by this connection");
-	}
-	if (caller->warm->state == CN_WARM_OVER) {
-		return reply_warm(caller, request->id);
-	}
-	caller->request = *request;
-	caller->awaited = CN_WARM_OVER;
-	return CN_EAGAIN;
 }
 
 /* ---- questions for the daemon itself ---- */
@@ -748,7 +226,7 @@ reply_reload(struct cn_daemon *daemon, uint64_t id, struct cn_buf *out)
 
 /* Returns CN_EAGAIN when the reply follows later. */
 static int
-serve(struct caller *caller, const struct cn_request *request)
+serve(struct cn_ctl_caller *caller, const struct cn_request *request)
 {
 	struct cn_daemon *daemon = caller->ctl->daemon;
 	int err;
@@ -767,17 +245,17 @@ serve(struct caller *caller, const struct cn_request *request)
 	case CN_COMMAND_PEERS:
 	case CN_COMMAND_SERVICES:
 	case CN_COMMAND_STORE:
-		err = ask(caller, request);
+		err = cn_ctl_ask(caller, request);
 		return err == CN_OK ? CN_EAGAIN : err;
 	case CN_COMMAND_STORE_VERIFY:
 	case CN_COMMAND_STORE_TRIM:
 	case CN_COMMAND_STORE_EXPORT:
 	case CN_COMMAND_STORE_IMPORT:
-		return step(caller, request);
+		return cn_ctl_step(caller, request);
 	case CN_COMMAND_STORE_WARM:
-		return warm(caller, request);
+		return cn_ctl_warm(caller, request);
 	case CN_COMMAND_STORE_WARM_END:
-		return warm_end(caller, request);
+		return cn_ctl_warm_end(caller, request);
 	case CN_COMMAND_NONE:
 	case CN_COMMAND_MAX:
 		break;
@@ -789,7 +267,7 @@ serve(struct caller *caller, const struct cn_request *request)
 
 /* Answer a request that is here with all that follows it. */
 static void
-answer(struct caller *caller, const struct cn_request *request)
+answer(struct cn_ctl_caller *caller, const struct cn_request *request)
 {
 	int err;
 
@@ -798,7 +276,7 @@ answer(struct caller *caller, const struct cn_request *request)
 	cn_free(caller->payload);
 	caller->payload = NULL;
 	if (err != CN_EAGAIN) {
-		finish(caller, request->id, err);
+		cn_ctl_finish(caller, request->id, err);
 	}
 }
 
@@ -807,7 +285,7 @@ answer(struct caller *caller, const struct cn_request *request)
  * but who sends it to one who may not is not worth the memory.
  */
 static void
-say_no(struct caller *caller, const struct cn_request *request, int err)
+say_no(struct cn_ctl_caller *caller, const struct cn_request *request, int err)
 {
 	if (err == CN_OK) { /* else it is counted there */
 		cn_counter_add(caller->ctl->daemon->counters,
@@ -815,12 +293,12 @@ say_no(struct caller *caller, const struct cn_request *request, int err)
 	}
 	caller->is_asking = true;
 	caller->is_last = caller->is_last || request->payload > 0;
-	finish(caller, request->id, err);
+	cn_ctl_finish(caller, request->id, err);
 }
 
 /* Make room for what follows, and begin it with what is here. */
 static void
-begin_payload(struct caller *caller, const struct cn_request *request)
+begin_payload(struct cn_ctl_caller *caller, const struct cn_request *request)
 {
 	caller->payload = cn_alloc(request->payload);
 	if (caller->payload == NULL) {
@@ -836,7 +314,7 @@ begin_payload(struct caller *caller, const struct cn_request *request)
 }
 
 static void
-on_line(struct caller *caller, const char *line, size_t len)
+on_line(struct cn_ctl_caller *caller, const char *line, size_t len)
 {
 	struct cn_daemon *daemon = caller->ctl->daemon;
 	struct cn_request request = { 0 };
@@ -864,7 +342,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf);
 
 /* Is all here that follows a request? */
 static bool
-is_complete(const struct caller *caller)
+is_complete(const struct cn_ctl_caller *caller)
 {
 	return caller->payload != NULL &&
 	    caller->payload_len == caller->request.payload;
@@ -873,7 +351,7 @@ is_complete(const struct caller *caller)
 /* The next whole line, or the rest of what follows one; what is not there is
  * read. */
 static void
-next_request(struct caller *caller)
+next_request(struct cn_ctl_caller *caller)
 {
 	char line[CN_REQUEST_MAX];
 	char *end = memchr(caller->line, '\n', caller->len);
@@ -894,7 +372,7 @@ next_request(struct caller *caller)
 	} else if (caller->payload == NULL &&
 	    caller->len == sizeof(caller->line)) {
 		caller->is_last = caller->is_asking = true;
-		finish(caller, 0,
+		cn_ctl_finish(caller, 0,
 		    cn_reply_error(&caller->reply, 0, CN_REPLY_TOO_LONG, NULL,
 			"a request has at most %u bytes", CN_REQUEST_MAX));
 	} else if (uv_read_start(
@@ -907,7 +385,7 @@ next_request(struct caller *caller)
 static void
 on_room(uv_handle_t *handle, size_t suggested CN_UNUSED, uv_buf_t *ret)
 {
-	struct caller *caller = handle->data;
+	struct cn_ctl_caller *caller = handle->data;
 
 	if (caller->payload != NULL) {
 		*ret = uv_buf_init(
@@ -922,7 +400,7 @@ on_room(uv_handle_t *handle, size_t suggested CN_UNUSED, uv_buf_t *ret)
 static void
 on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf CN_UNUSED)
 {
-	struct caller *caller = stream->data;
+	struct cn_ctl_caller *caller = stream->data;
 
 	if (n < 0 || !take_handed(caller)) {
 		hang_up(caller);
@@ -975,7 +453,7 @@ static void
 on_accept(void *owner, const struct cn_listener_accepted *accepted)
 {
 	struct cn_ctl *ctl = owner;
-	struct caller *caller = NULL;
+	struct cn_ctl_caller *caller = NULL;
 	enum cn_access grant = grant_of(ctl, accepted->fd);
 
 	if (grant != CN_ACCESS_NONE &&
@@ -1072,7 +550,7 @@ cn_ctl_close(struct cn_ctl **cp)
 		return;
 	}
 	while ((item = cn_list_first(&ctl->callers)) != NULL) {
-		hang_up(CN_LIST_ENTRY(item, struct caller, item));
+		hang_up(CN_LIST_ENTRY(item, struct cn_ctl_caller, item));
 	}
 	cn_listener_unwatch(&ctl->watch);
 	cn_listener_close(&ctl->listener, false);
