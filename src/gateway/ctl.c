@@ -669,16 +669,6 @@ warm(struct caller *caller, const struct cn_request *request)
 	int fd = own_handed(caller);
 	int err;
 
-	if (caller->warm != NULL && caller->warm->state == CN_WARM_OVER) {
-		cn_warm_release(&caller->warm);
-	}
-	if (caller->warm != NULL) {
-		if (fd >= 0) {
-			(void)close(fd);
-		}
-		return cn_reply_error(&caller->reply, request->id,
-		    CN_REPLY_BUSY, NULL, "the last one is not over");
-	}
 	err = cn_warm_start(caller->ctl->daemon, request, fd, on_warm, caller,
 	    &why, &caller->warm);
 	if (err == CN_EINVAL) {

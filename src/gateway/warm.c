@@ -41,7 +41,8 @@ static int CN_PRINTF(3, 4) refuse(
 static void
 free_if_over(struct cn_warm *warm)
 {
-	if (warm->is_released && warm->state == CN_WARM_OVER) {
+	if (warm->is_released && warm->state == CN_WARM_OVER &&
+	    !warm->is_telling) {
 		cn_free(warm);
 	}
 }
@@ -51,7 +52,9 @@ tell(struct cn_warm *warm, enum cn_warm_state state)
 {
 	warm->state = state;
 	if (!warm->is_released) {
+		warm->is_telling = true;
 		warm->told(warm, warm->owner);
+		warm->is_telling = false;
 	}
 	free_if_over(warm);
 }
@@ -303,13 +306,36 @@ adopt(int fd, struct cn_warm_refusal *why)
 	return CN_OK;
 }
 
+/* Its other end must not read an end of file that was not verified. */
+static void
+turn_away(int fd)
+{
+	if (fd >= 0) {
+		if (cn_sockopt_is_tcp(fd)) {
+			cn_sockopt_arm(fd);
+		}
+		(void)close(fd);
+	}
+}
+
+static int
+check_last(struct cn_warm **last, struct cn_warm_refusal *why)
+{
+	if (*last != NULL && (*last)->state == CN_WARM_OVER) {
+		cn_warm_release(last);
+	}
+	return *last == NULL
+	    ? CN_OK
+	    : refuse(why, CN_REPLY_BUSY, "the last one is not over");
+}
+
 int
 cn_warm_start(struct cn_daemon *daemon, const struct cn_request *request,
     int fd, void (*told)(struct cn_warm *warm, void *owner), void *owner,
     struct cn_warm_refusal *why, struct cn_warm **ret)
 {
 	struct cn_warm *warm = cn_calloc(1, sizeof(*warm));
-	int err = warm == NULL ? CN_ENOMEM : CN_OK;
+	int err = warm == NULL ? CN_ENOMEM : check_last(ret, why);
 
 	if (err == CN_OK) {
 		err = check_service(daemon, request, why);
@@ -322,9 +348,7 @@ cn_warm_start(struct cn_daemon *daemon, const struct cn_request *request,
 		err = adopt(fd, why);
 	}
 	if (err != CN_OK) {
-		if (fd >= 0) {
-			(void)close(fd);
-		}
+		turn_away(fd);
 		cn_free(warm);
 		return err;
 	}

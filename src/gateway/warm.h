@@ -52,6 +52,7 @@ struct cn_warm {
 	enum cn_warm_state state;
 	bool is_released; /* by its caller */
 	bool is_refused;  /* it never ran */
+	bool is_telling;  /* `told' runs, and may release it */
 	bool has_opened;  /* a session has it and will say when it ends */
 	int fd;           /* owned until a session has it; -1 */
 	unsigned hops;    /* from worker to worker */
@@ -65,8 +66,10 @@ struct cn_warm {
  * Begin.  The request's service and client are looked at here, the rest in a
  * worker.
  *
- * @fd    owned in any case; -1: none was handed over
+ * @fd    owned in any case, reset if it is refused; -1: none was handed over
  * @why   set on CN_EINVAL
+ * @ret   the caller's last one, released if it is over, or NULL; one that is
+ *        not over is a reason to refuse
  *
  * Returns CN_OK (`told' will run), CN_EINVAL (refused: see why), CN_ENOMEM.
  */

@@ -17,6 +17,8 @@
 #define BLOCK_LEAST 1024u
 /* Blocks kept free for those that only acknowledge. */
 #define BLOCK_RESERVE (CN_SENT_BLOCKS / 4u)
+/* Share of the round trip that small data waits at most on an idle carrier. */
+#define CROWD_SHARE 8u
 /* Small data from here on is looked at before it is coded. */
 #define PROBE_LEAST 192u
 
@@ -632,9 +634,29 @@ finish(struct block *b, struct cn_lane *lane, size_t raw_len, uint8_t *out,
 	return n + raw_len + coded_len;
 }
 
+/*
+ * Until when small data waits for company though the carrier is idle: while
+ * other small data is under way more is likely to come, and a wait of an
+ * eighth of the round trip is felt by nobody.  Who waits for an answer before
+ * the next message never meets this.  0: it goes now.
+ */
+static uint64_t
+crowded_until(const struct cn_slot *slot, uint32_t wait_us)
+{
+	uint64_t rtt = CN_MAX(slot->rtt_us, slot->ping_rtt_us);
+
+	if (slot->small_us == 0 ||
+	    cn_sent_is_settled(&slot->sent, slot->small_block)) {
+		return 0;
+	}
+	return slot->small_us + CN_MIN((uint64_t)wait_us, rtt / CROWD_SHARE);
+}
+
 static bool
 is_small_ready(struct cn_slot *slot, uint64_t now)
 {
+	uint64_t until;
+
 	struct cn_list *first, *it = NULL;
 	uint32_t wait;
 
@@ -655,13 +677,14 @@ is_small_ready(struct cn_slot *slot, uint64_t now)
 	}
 	wait = CN_LIST_ENTRY(it, struct cn_stream, small_item)
 		   ->profile.coalesce_us;
-	if (!slot->is_busy || wait == 0) {
+	until = slot->is_busy ? now + wait : crowded_until(slot, wait);
+	if (until <= now) {
 		slot->hold_us = 0;
 		slot->is_hold_over = false;
 		return true;
 	}
 	if (slot->hold_us == 0) {
-		slot->hold_us = now + wait;
+		slot->hold_us = until;
 	}
 	return slot->is_hold_over || now >= slot->hold_us;
 }
@@ -713,6 +736,10 @@ cn_compose_lane_block(struct cn_link *link, struct cn_slot *slot, uint8_t *out,
 		(void)put_lane(&b, &lane);
 		slot->hold_us = 0;
 		slot->is_hold_over = false;
+	}
+	if (b.data_bytes > 0) {
+		slot->small_us = now;
+		slot->small_block = table->next_block;
 	}
 	if (cn_writer_len(&b.w) == 0) {
 		return 0; /* the table has no room for what is due */

@@ -207,6 +207,7 @@ cn_link_attach(struct cn_link *link, uint32_t number, uint64_t generation,
 	slot->lazy_us = slot->block_ack_us = UINT64_MAX;
 	slot->bulk_hold_us = UINT64_MAX;
 	slot->hold_us = slot->pause_us = slot->lanes_pause_us = 0;
+	slot->small_us = 0;
 	slot->is_hold_over = false;
 	slot->rate_bps = slot->rtt_us = slot->ping_rtt_us = 0;
 	slot->is_busy = false;

@@ -230,6 +230,13 @@ forget_settled(const struct cn_link *link, struct cn_slot *slot)
 	}
 }
 
+bool
+cn_sent_is_settled(const struct cn_sent *table, uint64_t block)
+{
+	return block < table->first_block || block >= table->next_block ||
+	    block_at(table, block)->is_settled;
+}
+
 /* A walk over the table: a block and the first of its entries. */
 struct walk {
 	uint64_t block;

