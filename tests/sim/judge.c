@@ -24,7 +24,9 @@
 #define SCOPE_LIES 79u
 /* Sendings that are measured in one world. */
 #define SENDINGS 12
-/* Sendings until no wrong place is referred to any more. */
+/* Wrong places, and sendings until none of them is referred to any more: a
+ * link bears three, and then codes no more. */
+#define LIES_TOLD 6u
 #define LIES_BELIEVED 4
 
 /* ---- the ledger ---- */
@@ -191,8 +193,9 @@ carry(struct world *w, int from, uint64_t scope, const struct content *content)
 	}
 	w->first_flow = (uint64_t)w->flows++;
 	for (int i = 0; !world_is_over(w) && !w->is_failed; i++) {
-		if (w->is_lied_to && cn_prng_chance(&w->prng, 1, 30)) {
+		if (w->lies_left > 0 && cn_prng_chance(&w->prng, 1, 30)) {
 			stores_lie(w, 1 - from, scope);
+			w->lies_left--;
 		}
 		world_step(w);
 		if (i == SENDING_STEPS) {
@@ -334,9 +337,9 @@ measure_lies(struct world *w, int from, const struct content *content)
 	struct sent sent = { .nacks = 1 };
 	struct content edited;
 
-	w->is_lied_to = true;
+	w->lies_left = LIES_TOLD;
 	(void)carry(w, from, SCOPE_LIES, content);
-	w->is_lied_to = false;
+	w->lies_left = 0;
 	if (w->is_failed) {
 		return;
 	}

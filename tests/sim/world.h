@@ -173,14 +173,14 @@ struct world {
 	bool may_lose;   /* resets by a lost link are explained */
 	unsigned cut_chance, flip_chance, stall_chance; /* of 10000 a step */
 	unsigned forget_chance, lie_chance, rot_chance; /* likewise */
-	unsigned cut_soon; /* steps until a carrier is cut; 0: none */
-	bool is_lied_to;   /* by the measured stream's receiver */
-	bool is_heavy;     /* bulk is much more than stores keep in memory */
-	bool is_tiny;      /* carriers hand over a few bytes at a time */
-	bool is_edgy;      /* applications move only when told to */
-	bool was_faulty;   /* anything was damaged, lost or cut */
-	int dead;          /* carrier that does not come back once cut */
-	uint64_t digest;   /* of all bytes that the carriers took */
+	unsigned cut_soon;  /* steps until a carrier is cut; 0: none */
+	unsigned lies_left; /* that the measured stream's receiver tells */
+	bool is_heavy;      /* bulk is much more than stores keep in memory */
+	bool is_tiny;       /* carriers hand over a few bytes at a time */
+	bool is_edgy;       /* applications move only when told to */
+	bool was_faulty;    /* anything was damaged, lost or cut */
+	int dead;           /* carrier that does not come back once cut */
+	uint64_t digest;    /* of all bytes that the carriers took */
 	struct tally tally;
 	bool is_failed;
 	char why[256];
