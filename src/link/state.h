@@ -79,7 +79,7 @@
 #define CN_LINK_BULK_US UINT64_C(1000000)
 /* Longest that a batch waits for the disk: to be sent with copies, to be
  * taken instead of asked for again. */
-#define CN_LINK_STORE_SEND_US UINT64_C(20000)
+#define CN_LINK_STORE_SEND_US UINT64_C(60000)
 #define CN_LINK_STORE_TAKE_US UINT64_C(2000000)
 #define CN_LINK_DRAIN_US UINT64_C(100000)
 /* Fewer pulls than these in that time tell nothing of the carrier. */

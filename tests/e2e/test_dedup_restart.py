@@ -20,7 +20,7 @@ from passes import (MIB, Passes, Sink, disk_pair, file_of, folder_of,
 
 SIZE = 6 * MIB
 AGAIN = 0.005
-# What must be read from the disk first: a batch waits 20 ms for it, and on a
+# What must be read from the disk first: a batch waits 60 ms for it, and on a
 # busy machine some go as literals.
 FROM_DISK = 0.1
 NEW = 0.99
