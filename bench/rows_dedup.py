@@ -299,11 +299,14 @@ def row_messages_again(bench):
     results = []
     options = {"service": "echo", "file": bench.path("logs"), "count": 500,
                "size": 1000, "inflight": 16}
-    for name, command, what in (
-            ("messages-calls", "calls", "each over a new connection"),
-            ("messages-one", "messages", "over one connection")):
+    for name, command, what, workers, limit in (
+            ("messages-one", "messages", "over one connection", 1, 5),
+            ("messages-workers", "messages", "over one connection, two "
+             "workers with lanes of their own", 2, None),
+            ("messages-calls", "calls", "each over a new connection", 1,
+             None)):
         # Messages gather while others are under way, so it needs a WAN.
-        with Course(bench, relay={"delay": "10ms"}) as course:
+        with Course(bench, relay={"delay": "10ms"}, workers=workers) as course:
             first = course.measured(command, **options)
             second = course.measured(command, **options)
             figures = course.figures()
@@ -311,7 +314,7 @@ def row_messages_again(bench):
             name, f"WAN bytes up of 500 messages of 1,000 bytes the second "
             f"time, {what} (down, the replies: "
             f"{share(second, 'down'):.2f} %; first time, up: "
-            f"{share(first):.2f} %)", share(second), "%", 5,
+            f"{share(first):.2f} %)", share(second), "%", limit,
             {"first": first, "second": second, "figures": figures}))
     return results
 

@@ -14,7 +14,10 @@
  */
 #define SHARDS 32u
 #define CACHE_LINE 64
-#define HUGE_BYTES ((size_t)2 * 1024 * 1024)
+#define PAGE_BYTES ((size_t)4096)
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 struct shard {
 	_Alignas(CACHE_LINE) _Atomic int64_t blocks;
@@ -108,13 +111,13 @@ cn_alloc_aligned(size_t align, size_t size)
 }
 
 void *
-cn_alloc_huge(size_t size)
+cn_alloc_touched(size_t size)
 {
-	void *p = cn_alloc_aligned(HUGE_BYTES, size);
+	void *p = cn_alloc_aligned(PAGE_BYTES, size);
 
 	if (p != NULL) {
-		/* A wish: where it is not met nothing is lost. */
-		(void)madvise(p, size - size % HUGE_BYTES, MADV_HUGEPAGE);
+		/* A wish: kernels before 5.14 touch it later. */
+		(void)madvise(p, size - size % PAGE_BYTES, MADV_POPULATE_WRITE);
 	}
 	return p;
 }

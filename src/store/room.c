@@ -33,46 +33,24 @@ first_free(const struct cn_list *bodies)
 	return NULL;
 }
 
-/* Make a few buffers more; false: there are all, or there is no memory. */
-static bool
-make_buffers(struct cn_store *store)
-{
-	struct cn_buffer_slab *slab = store->buffer_slab;
-	uint32_t count =
-	    CN_MIN(CN_BUFFER_SLAB, store->buffers_max - store->buffers_made);
-
-	while (slab->base != NULL) {
-		slab++;
-	}
-	if (count == 0) {
-		return false;
-	}
-	slab->base = cn_alloc_huge((size_t)count * CN_IMAGE_BYTES);
-	if (slab->base == NULL) {
-		return false;
-	}
-	slab->count = count;
-	store->buffers_made += count;
-	/* The first of them is to be taken first. */
-	while (count-- > 0) {
-		cn_room_buffer_put(
-		    store, slab->base + (size_t)count * CN_IMAGE_BYTES);
-	}
-	return true;
-}
-
 static uint8_t *
 spare_buffer(struct cn_store *store)
 {
 	struct cn_list *it = cn_list_first(&store->buffers);
+	uint8_t *buffer;
 
-	if (it == NULL && make_buffers(store)) {
-		it = cn_list_first(&store->buffers);
-	}
 	if (it != NULL) {
 		cn_list_remove(it);
+		return (uint8_t *)it;
 	}
-	return (uint8_t *)it;
+	if (store->buffers_made == store->buffers_max) {
+		return NULL;
+	}
+	buffer = cn_alloc_touched(CN_IMAGE_BYTES);
+	if (buffer != NULL) {
+		store->buffers_made++;
+	}
+	return buffer;
 }
 
 void
@@ -85,47 +63,15 @@ cn_room_buffer_put(struct cn_store *store, uint8_t *buffer)
 	cn_list_prepend(&store->buffers, it);
 }
 
-static bool
-is_in_slab(const struct cn_buffer_slab *slab, const struct cn_list *it)
-{
-	uintptr_t at = (uintptr_t)it, base = (uintptr_t)slab->base;
-
-	return at >= base && at < base + (size_t)slab->count * CN_IMAGE_BYTES;
-}
-
-/* Give a slab back if all its buffers are free. */
-static void
-free_slab(struct cn_store *store, struct cn_buffer_slab *slab)
-{
-	struct cn_list *it, *tmp;
-	uint32_t idle = 0;
-
-	CN_LIST_EACH(&store->buffers, it)
-	{
-		idle += is_in_slab(slab, it);
-	}
-	if (idle < slab->count) {
-		return;
-	}
-	CN_LIST_EACH_SAFE(&store->buffers, it, tmp)
-	{
-		if (is_in_slab(slab, it)) {
-			cn_list_remove(it);
-		}
-	}
-	store->buffers_made -= slab->count;
-	cn_free(slab->base);
-	*slab = (struct cn_buffer_slab){ 0 };
-}
-
 void
 cn_room_buffers_free(struct cn_store *store)
 {
-	for (uint32_t i = 0;
-	     store->buffer_slab != NULL && i < store->buffer_slabs; i++) {
-		if (store->buffer_slab[i].base != NULL) {
-			free_slab(store, &store->buffer_slab[i]);
-		}
+	struct cn_list *it;
+
+	while ((it = cn_list_first(&store->buffers)) != NULL) {
+		cn_list_remove(it);
+		cn_free(it);
+		store->buffers_made--;
 	}
 }
 

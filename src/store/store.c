@@ -49,7 +49,6 @@ size(struct cn_store *store)
 		store->writes_max = CN_MAX(store->writes_max, 1u);
 	}
 	store->buffers_max = (uint32_t)buffers - store->writes_max;
-	store->buffer_slabs = store->buffers_max / CN_BUFFER_SLAB + 2;
 	store->slabs_max =
 	    (store->buffers_max + store->slots) / CN_STORE_SLAB + 2;
 	return true;
@@ -89,10 +88,8 @@ create_tables(struct cn_store *store)
 	store->slab = cn_calloc(store->slabs_max, sizeof(struct cn_segment *));
 	store->slot_taken = cn_calloc(words, sizeof(uint64_t));
 	store->slot_stale = cn_calloc(words, sizeof(uint64_t));
-	store->buffer_slab =
-	    cn_calloc(store->buffer_slabs, sizeof(*store->buffer_slab));
-	if (store->slab == NULL || store->buffer_slab == NULL ||
-	    store->slot_taken == NULL || store->slot_stale == NULL) {
+	if (store->slab == NULL || store->slot_taken == NULL ||
+	    store->slot_stale == NULL) {
 		return CN_ENOMEM;
 	}
 	return create_index(store);
@@ -170,8 +167,7 @@ cn_store_free(struct cn_store **sp)
 	}
 	assert(store->jobs == 0 && cn_list_is_empty(&store->users));
 	cn_catalog_fini(store);
-	cn_room_buffers_free(store);
-	cn_free(store->buffer_slab);
+	free_buffers(&store->buffers);
 	free_buffers(&store->write_buffers);
 	cn_index_free(&store->index);
 	cn_free(store->slot_taken);

@@ -63,13 +63,6 @@ enum cn_segment_state {
 };
 
 /* A scope of one pair; lives while an extent is its, or it writes. */
-/* Buffers that are one allocation. */
-#define CN_BUFFER_SLAB 8u
-struct cn_buffer_slab {
-	uint8_t *base; /* owned */
-	uint32_t count;
-};
-
 /* A piece of the peer's log whose chunks nobody learnt yet; in one segment. */
 struct cn_store_deferred {
 	uint64_t epoch;
@@ -200,9 +193,6 @@ struct cn_store {
 	/* Buffers of CN_IMAGE_BYTES. */
 	struct cn_list buffers; /* free; the item stands in the buffer */
 	uint32_t buffers_made, buffers_max;
-	/* Owned; what the buffers are parts of.  With base NULL: unused. */
-	struct cn_buffer_slab *buffer_slab;
-	uint32_t buffer_slabs;
 
 	/* Segments: number n is slab[n / CN_STORE_SLAB][n % CN_STORE_SLAB]. */
 	struct cn_segment **slab;

@@ -127,10 +127,31 @@ test_threads_may_free_for_others(void **state CN_UNUSED)
 	assert_int_equal(cn_alloc_count(), count);
 }
 
+/* Touched memory is like any other, and fails like it. */
+static void
+test_touched(void **state)
+{
+	uint64_t count = cn_alloc_count();
+	size_t size = 1000001;
+	uint8_t *p = cn_alloc_touched(size);
+
+	(void)state;
+	assert_non_null(p);
+	assert_int_equal((uintptr_t)p % 4096, 0);
+	memset(p, 1, size);
+	cn_free(p);
+	assert_int_equal(cn_alloc_count(), count);
+	cn_alloc_fail_at(1);
+	assert_null(cn_alloc_touched(size));
+	assert_true(cn_alloc_has_failed());
+	cn_alloc_fail_at(0);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_touched),
 		cmocka_unit_test(test_counts_go_back),
 		cmocka_unit_test(test_sizes_of_zero_and_too_much),
 		cmocka_unit_test(test_nth_call_fails_once),
