@@ -580,13 +580,20 @@ cn_decode_drop_parked(struct cn_link *link, uint32_t slot)
 
 /* ---- the end of a batch ---- */
 
+/* It brought plain bytes, and there was no page for them. */
+static bool
+is_read_over(const struct decoding *d)
+{
+	return !is_coded(d->in) && plain_space(d->slot, d->in) == NULL;
+}
+
 /* Use it, or let it wait; CN_OK with *is_parked when it does. */
 static int
 use_or_park(struct decoding *d, bool *is_parked)
 {
 	int r;
 
-	if (d->s->parked > 0) {
+	if (d->s->parked > 0 && !is_read_over(d)) {
 		*is_parked = park(d);
 		return *is_parked ? CN_OK : miss(d, NULL);
 	}
