@@ -385,10 +385,10 @@ use_batch(struct decoding *d, bool is_last)
 		return CN_OK;
 	}
 	r = get_plain(d, plain, &lack);
-	if (r == CN_EAGAIN) {
-		return is_last ? miss(d, NULL) : r;
+	if (r == CN_EAGAIN && !is_last) {
+		return r;
 	}
-	if (r == CN_ENOENT) {
+	if (r == CN_ENOENT || r == CN_EAGAIN) {
 		return miss(d, lack.len > 0 ? &lack : NULL);
 	}
 	if (r == CN_EPROTO) {
@@ -500,8 +500,13 @@ static int
 settle(struct cn_link *link, struct cn_slot *slot, uint64_t number,
     const struct cn_taken *taken, uint64_t now)
 {
-	/* Without memory to split a run it stays left out, which is safe. */
-	(void)!cn_ranges_remove(&slot->withheld, number, number + 1);
+	/*
+	 * Left out for ever it would fill the peer's table of sent blocks: a
+	 * carrier without memory to split a run ends.
+	 */
+	if (cn_ranges_remove(&slot->withheld, number, number + 1) != CN_OK) {
+		return CN_ENOMEM;
+	}
 	return cn_receive_settled(link, slot, number, taken, now);
 }
 
