@@ -595,9 +595,9 @@ void cn_sent_add_reply(struct cn_sent *table, const struct cn_reply *reply);
 void cn_sent_add_store(struct cn_sent *table, uint64_t pos, size_t len);
 void cn_sent_end(
     struct cn_sent *table, uint32_t lane, uint64_t lane_generation);
-/* Blocks below `next', and the ranges, are settled. CN_EPROTO if absurd. */
 /* The peer has it, or it is lost. */
 bool cn_sent_is_settled(const struct cn_sent *table, uint64_t block);
+/* Blocks below `next', and the ranges, are settled. CN_EPROTO if absurd. */
 int cn_sent_settle(struct cn_link *link, struct cn_slot *slot,
     const struct cn_frame_block_ack *ack);
 /*

@@ -62,7 +62,6 @@ enum cn_segment_state {
 	CN_SEGMENT_SEALED,
 };
 
-/* A scope of one pair; lives while an extent is its, or it writes. */
 /* Buffers that are one allocation. */
 #define CN_BUFFER_SLAB 8u
 struct cn_buffer_slab {
@@ -77,6 +76,7 @@ struct cn_store_deferred {
 	uint32_t len;
 };
 
+/* A scope of one pair; lives while an extent is its, or it writes. */
 struct cn_store_scope {
 	uint64_t key;
 	struct cn_pair *pair;    /* borrowed */
