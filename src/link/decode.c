@@ -510,6 +510,30 @@ settle(struct cn_link *link, struct cn_slot *slot, uint64_t number,
 	return cn_receive_settled(link, slot, number, taken, now);
 }
 
+static bool
+is_behind(const struct cn_link *link, const struct cn_parked *parked)
+{
+	return link->slot[parked->slot].received_blocks - parked->in.number >
+	    CN_LINK_PARKED_BLOCKS;
+}
+
+bool
+cn_decode_is_overdue(const struct cn_link *link, uint32_t slot)
+{
+	struct cn_list *it;
+
+	CN_LIST_EACH(&link->parked, it)
+	{
+		const struct cn_parked *parked =
+		    CN_LIST_ENTRY(it, struct cn_parked, item);
+
+		if (parked->slot == slot) { /* its oldest */
+			return is_behind(link, parked);
+		}
+	}
+	return false;
+}
+
 /* Look at one that waits; CN_EAGAIN: it goes on waiting. */
 static int
 look_at_parked(struct cn_link *link, struct cn_parked *parked, uint64_t now)
@@ -519,7 +543,8 @@ look_at_parked(struct cn_link *link, struct cn_parked *parked, uint64_t now)
 	struct cn_taken taken = { .is_eliciting = true };
 	struct cn_refs refs;
 	struct decoding d = { link, slot, s, &parked->in, &taken, &refs, now };
-	bool is_last = now >= parked->since_us + CN_LINK_STORE_TAKE_US;
+	bool is_last = now >= parked->since_us + CN_LINK_STORE_TAKE_US ||
+	    is_behind(link, parked);
 	int r = cn_refs_decode(&parked->in.head, &refs);
 
 	assert(r == CN_OK);
