@@ -45,6 +45,9 @@
 #define CN_STORE_PEER_OPEN_MAX 32u
 /* Ranges of a segment that has holes. */
 #define CN_STORE_RANGES_MAX 4096u
+/* ... and of what the peer holds of a sealed one: there may be a million, and
+ * it is the peer that makes the holes. */
+#define CN_STORE_HELD_MAX 128u
 /* Segments between the announcement of an eviction and the eviction. */
 #define CN_STORE_MARGIN 8u
 /* Announcements that wait for a link. */
