@@ -11,6 +11,7 @@
 struct entry {
 	uint64_t key;
 	struct cn_place place;
+	const struct cn_pair *pair; /* borrowed, never read; of a segment */
 	bool is_set;
 };
 
@@ -49,21 +50,31 @@ cn_near_learn(struct cn_near *near, const struct cn_view *view)
 	size_t count;
 
 	place.pos &= ~(uint64_t)(CN_SEGMENT_BYTES - 1);
+	/* Our logs to all peers have one epoch: the pair tells them apart. */
 	segment =
 	    &near->segment[((place.pos >> CN_SEGMENT_SHIFT) ^ place.epoch) %
 		SEGMENTS];
-	if (segment->is_set && is_same_place(&segment->place, &place)) {
+	if (segment->is_set && segment->pair == view->pair &&
+	    is_same_place(&segment->place, &place)) {
 		return;
 	}
 	count = cn_view_chunks(view, &chunk);
 	for (size_t i = 0; i < count; i++) {
 		struct entry *entry = &near->entry[chunk[i].key % ENTRIES];
 
-		*entry = (struct entry){ chunk[i].key, place, true };
+		*entry = (struct entry){
+			.key = chunk[i].key,
+			.place = place,
+			.is_set = true,
+		};
 		entry->place.pos += chunk[i].pos;
 	}
 	if (count > 0) {
-		*segment = (struct entry){ 0, place, true };
+		*segment = (struct entry){
+			.place = place,
+			.pair = view->pair,
+			.is_set = true,
+		};
 	}
 }
 

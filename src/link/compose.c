@@ -15,6 +15,8 @@
 #define BLOCK_SHARES 64u
 /* Room that a lane block needs at least to be worth starting. */
 #define BLOCK_LEAST 1024u
+/* Replies that may wait when one about the logs comes. */
+#define LOG_REPLIES_MAX (CN_LINK_REPLIES_MAX / 2u)
 /* Blocks kept free for those that only acknowledge. */
 #define BLOCK_RESERVE (CN_SENT_BLOCKS / 4u)
 /* Share of the round trip that small data waits at most on an idle carrier. */
@@ -112,7 +114,9 @@ bool
 cn_compose_log_reply(struct cn_slot *slot, enum cn_frame_type type,
     uint64_t flags, uint64_t epoch, uint64_t at, uint32_t len)
 {
-	struct cn_reply *reply = new_reply(slot);
+	/* They can do without; the others must find room. */
+	struct cn_reply *reply =
+	    slot->reply_count < LOG_REPLIES_MAX ? new_reply(slot) : NULL;
 
 	if (reply == NULL) {
 		return false;

@@ -385,10 +385,10 @@ use_batch(struct decoding *d, bool is_last)
 		return CN_OK;
 	}
 	r = get_plain(d, plain, &lack);
-	if (r == CN_EAGAIN) {
-		return is_last ? miss(d, NULL) : r;
+	if (r == CN_EAGAIN && !is_last) {
+		return r;
 	}
-	if (r == CN_ENOENT) {
+	if (r == CN_ENOENT || r == CN_EAGAIN) {
 		return miss(d, lack.len > 0 ? &lack : NULL);
 	}
 	if (r == CN_EPROTO) {
@@ -500,9 +500,38 @@ static int
 settle(struct cn_link *link, struct cn_slot *slot, uint64_t number,
     const struct cn_taken *taken, uint64_t now)
 {
-	/* Without memory to split a run it stays left out, which is safe. */
-	(void)!cn_ranges_remove(&slot->withheld, number, number + 1);
+	/*
+	 * Left out for ever it would fill the peer's table of sent blocks: a
+	 * carrier without memory to split a run ends.
+	 */
+	if (cn_ranges_remove(&slot->withheld, number, number + 1) != CN_OK) {
+		return CN_ENOMEM;
+	}
 	return cn_receive_settled(link, slot, number, taken, now);
+}
+
+static bool
+is_behind(const struct cn_link *link, const struct cn_parked *parked)
+{
+	return link->slot[parked->slot].received_blocks - parked->in.number >
+	    CN_LINK_PARKED_BLOCKS;
+}
+
+bool
+cn_decode_is_overdue(const struct cn_link *link, uint32_t slot)
+{
+	struct cn_list *it;
+
+	CN_LIST_EACH(&link->parked, it)
+	{
+		const struct cn_parked *parked =
+		    CN_LIST_ENTRY(it, struct cn_parked, item);
+
+		if (parked->slot == slot) { /* its oldest */
+			return is_behind(link, parked);
+		}
+	}
+	return false;
 }
 
 /* Look at one that waits; CN_EAGAIN: it goes on waiting. */
@@ -514,7 +543,8 @@ look_at_parked(struct cn_link *link, struct cn_parked *parked, uint64_t now)
 	struct cn_taken taken = { .is_eliciting = true };
 	struct cn_refs refs;
 	struct decoding d = { link, slot, s, &parked->in, &taken, &refs, now };
-	bool is_last = now >= parked->since_us + CN_LINK_STORE_TAKE_US;
+	bool is_last = now >= parked->since_us + CN_LINK_STORE_TAKE_US ||
+	    is_behind(link, parked);
 	int r = cn_refs_decode(&parked->in.head, &refs);
 
 	assert(r == CN_OK);
@@ -580,13 +610,20 @@ cn_decode_drop_parked(struct cn_link *link, uint32_t slot)
 
 /* ---- the end of a batch ---- */
 
+/* It brought plain bytes, and there was no page for them. */
+static bool
+is_read_over(const struct decoding *d)
+{
+	return !is_coded(d->in) && plain_space(d->slot, d->in) == NULL;
+}
+
 /* Use it, or let it wait; CN_OK with *is_parked when it does. */
 static int
 use_or_park(struct decoding *d, bool *is_parked)
 {
 	int r;
 
-	if (d->s->parked > 0) {
+	if (d->s->parked > 0 && !is_read_over(d)) {
 		*is_parked = park(d);
 		return *is_parked ? CN_OK : miss(d, NULL);
 	}

@@ -152,6 +152,9 @@ cn_link_receive(struct cn_link *link, uint32_t number, const uint8_t *bytes,
 	}
 	*used = at;
 	if (r == CN_OK) {
+		if (cn_decode_is_overdue(link, number)) {
+			cn_decode_parked(link, now);
+		}
 		return CN_OK;
 	}
 	cn_link_carrier_failed(link, slot,

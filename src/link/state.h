@@ -63,6 +63,9 @@
 #define CN_LINK_BAD_REFS_MAX 8u
 /* Batches that wait for the store at a time. */
 #define CN_LINK_PARKED_MAX 64u
+/* Blocks that come behind one that waits: a peer forgets what it sent in
+ * order alone, so its table would fill, and all of the carrier wait. */
+#define CN_LINK_PARKED_BLOCKS (CN_SENT_BLOCKS / 4u)
 /* Questions of the peer about what we hold that a carrier answers. */
 #define CN_LINK_WANTS_MAX 65536u
 
@@ -524,6 +527,8 @@ int cn_decode_bytes(struct cn_link *link, struct cn_slot *slot,
 /* Look again at the batches that wait; those of a slot are thrown away. */
 void cn_decode_parked(struct cn_link *link, uint64_t now);
 void cn_decode_drop_parked(struct cn_link *link, uint32_t slot);
+/* Too many blocks came behind one that waits. */
+bool cn_decode_is_overdue(const struct cn_link *link, uint32_t slot);
 
 /* ---- reconcile.c ---- */
 
@@ -595,9 +600,9 @@ void cn_sent_add_reply(struct cn_sent *table, const struct cn_reply *reply);
 void cn_sent_add_store(struct cn_sent *table, uint64_t pos, size_t len);
 void cn_sent_end(
     struct cn_sent *table, uint32_t lane, uint64_t lane_generation);
-/* Blocks below `next', and the ranges, are settled. CN_EPROTO if absurd. */
 /* The peer has it, or it is lost. */
 bool cn_sent_is_settled(const struct cn_sent *table, uint64_t block);
+/* Blocks below `next', and the ranges, are settled. CN_EPROTO if absurd. */
 int cn_sent_settle(struct cn_link *link, struct cn_slot *slot,
     const struct cn_frame_block_ack *ack);
 /*

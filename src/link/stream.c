@@ -389,7 +389,11 @@ cn_stream_resend(
 		return;
 	}
 	if (cn_ranges_add(&s->resend, from, to) != CN_OK) {
-		/* Too many holes: what is sent twice is ignored there. */
+		/* Too many holes: all from the first on; what is sent twice
+		 * is ignored there. */
+		if (cn_ranges_count(&s->resend) > 0) {
+			from = CN_MIN(from, cn_ranges_at(&s->resend, 0).from);
+		}
 		cn_stream_rewind(s, from, now);
 		return;
 	}

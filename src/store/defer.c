@@ -78,15 +78,14 @@ cn_pair_defer(struct cn_pair *pair, uint64_t key, uint64_t epoch,
 	struct cn_store_scope *scope;
 	bool is_taken = false;
 
-	/* An image needs the table of its chunks. */
-	if (cn_store_has_disk(store) ||
-	    (piece->pos & (CN_SEGMENT_BYTES - 1)) + piece->len >
-		CN_SEGMENT_BYTES) {
+	if ((piece->pos & (CN_SEGMENT_BYTES - 1)) + piece->len >
+	    CN_SEGMENT_BYTES) {
 		return false;
 	}
 	pthread_mutex_lock(&store->lock);
 	scope = cn_catalog_scope(pair, key, false);
-	if (scope != NULL) {
+	/* An image needs the table of its chunks. */
+	if (scope != NULL && !cn_store_has_disk(store)) {
 		is_taken = merge(scope, epoch, piece);
 		if (!is_taken &&
 		    (scope->deferred_count < scope->deferred_cap ||

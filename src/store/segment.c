@@ -257,7 +257,7 @@ hold_in_detail(struct cn_segment *segment)
 	if (segment->held == NULL) {
 		return;
 	}
-	cn_ranges_init(segment->held, CN_STORE_RANGES_MAX);
+	cn_ranges_init(segment->held, CN_STORE_HELD_MAX);
 	if (cn_ranges_add(segment->held, 0, CN_SEGMENT_BYTES) != CN_OK) {
 		held_free(segment);
 	}

@@ -45,6 +45,9 @@
 #define CN_STORE_PEER_OPEN_MAX 32u
 /* Ranges of a segment that has holes. */
 #define CN_STORE_RANGES_MAX 4096u
+/* ... and of what the peer holds of a sealed one: there may be a million, and
+ * it is the peer that makes the holes. */
+#define CN_STORE_HELD_MAX 128u
 /* Segments between the announcement of an eviction and the eviction. */
 #define CN_STORE_MARGIN 8u
 /* Announcements that wait for a link. */
@@ -62,7 +65,6 @@ enum cn_segment_state {
 	CN_SEGMENT_SEALED,
 };
 
-/* A scope of one pair; lives while an extent is its, or it writes. */
 /* A piece of the peer's log whose chunks nobody learnt yet; in one segment. */
 struct cn_store_deferred {
 	uint64_t epoch;
@@ -70,6 +72,7 @@ struct cn_store_deferred {
 	uint32_t len;
 };
 
+/* A scope of one pair; lives while an extent is its, or it writes. */
 struct cn_store_scope {
 	uint64_t key;
 	struct cn_pair *pair;    /* borrowed */

@@ -336,6 +336,69 @@ test_bad_stores(void **state)
 	pair_free(&p);
 }
 
+/* A large raw batch that found no page has no bytes that could wait behind
+ * another, though there is memory again when it ends. */
+static void
+test_no_page_to_wait(void **state)
+{
+	struct pair *p = begin();
+	uint64_t id = cn_stream_id(pair_open(p, 0, 1)), charged;
+	struct cn_stream *s;
+	uint8_t out[CN_FRAGMENT_MAX];
+	struct cn_batch_head head = { .stream = id, .offset = 1 };
+	size_t n, used, sent = 8000, part;
+
+	(void)state;
+	(void)pair_write(p, 0, id, "x", 1);
+	pair_pass(p, 50000);
+	s = cn_stream_find(p->link[1], id);
+	assert_non_null(s);
+	s->parked = 1; /* as if one waited for the disk */
+	head.plain_len = head.coded_len = 40000;
+	head.hash = cn_block_batch_hash(&head, text, head.plain_len);
+	charged = cn_pool_limit(p->pool[1]) - cn_pool_used(p->pool[1]);
+	assert_int_equal(cn_pool_charge(p->pool[1], charged), CN_OK);
+	n = cn_fragment_batch_head(out, sizeof(out), &head, sent);
+	memcpy(out + n, text, sent);
+	assert_int_equal(
+	    cn_link_receive(p->link[1], 0, out, n + sent, p->now, &used),
+	    CN_OK);
+	cn_pool_uncharge(p->pool[1], charged);
+	for (; sent < head.coded_len; sent += part) {
+		part = head.coded_len - sent < 8000 ? head.coded_len - sent
+						    : 8000;
+		n = cn_fragment_more_head(out, sizeof(out), part);
+		memcpy(out + n, text + sent, part);
+		assert_int_equal(cn_link_receive(p->link[1], 0, out, n + part,
+				     p->now, &used),
+		    CN_OK);
+	}
+	assert_int_equal(s->parked, 1);
+	assert_int_equal(stats_of(p, 1).nacks_sent[CN_NACK_MEMORY], 1);
+	s->parked = 0;
+	pair_free(&p);
+}
+
+/* More holes than a stream notes down: none is forgotten. */
+static void
+test_too_many_holes(void **state)
+{
+	struct pair *p = begin();
+	uint64_t id = cn_stream_id(pair_open(p, 0, 1));
+	struct cn_stream *s = p->end[0][id].stream;
+
+	(void)state;
+	assert_true(pair_write(p, 0, id, text, 80000) > 70000);
+	pair_pass(p, 50000);
+	assert_true(s->next > 70000 && s->tx.start == 0);
+	for (unsigned i = 0; i <= CN_LINK_GAPS_MAX; i++) {
+		cn_stream_resend(s, 500 + i * 1000, 100, p->now);
+	}
+	assert_int_equal(cn_ranges_count(&s->resend), 0);
+	assert_int_equal(s->next, 500);
+	pair_free(&p);
+}
+
 /* Without the feature in force any reference breaks the protocol. */
 static void
 test_unasked(void **state)
@@ -368,6 +431,8 @@ main(void)
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_bad_copies),
 		cmocka_unit_test(test_bad_stores),
+		cmocka_unit_test(test_no_page_to_wait),
+		cmocka_unit_test(test_too_many_holes),
 		cmocka_unit_test(test_unasked),
 	};
 

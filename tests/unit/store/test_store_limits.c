@@ -121,6 +121,34 @@ test_many_ranges(void **state)
 	cn_store_free(&store);
 }
 
+/* A peer that lacks a byte here and a byte there of what was sealed makes no
+ * long lists, of which there might be one for each segment of a disk. */
+static void
+test_holes_of_sealed(void **state)
+{
+	struct cn_store_config config = bench_config(8);
+	struct cn_store *store = bench_store(&config);
+	struct cn_pair *pair = bench_pair(store, 1);
+	struct cn_place place = { .epoch = 9 };
+	struct cn_store_stats stats;
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(fill(pair, 9, 0, MIB, SECOND), CN_OK);
+	cn_store_tick(store, 30 * SECOND);
+	cn_store_stats(store, &stats);
+	assert_int_equal(stats.open_segments, 0);
+	assert_int_equal(stats.segments, 1);
+	before = cn_alloc_bytes();
+	for (uint64_t i = 0; i < 3000; i++) {
+		place.pos = i * 2;
+		cn_pair_lacks(pair, &place, 1);
+		assert_true(cn_alloc_bytes() - before <= 4096);
+	}
+	cn_pair_put(&pair);
+	cn_store_free(&store);
+}
+
 /* Announcements have an end, too, when no link takes them. */
 static void
 test_many_evictions(void **state)
@@ -197,6 +225,7 @@ main(void)
 		cmocka_unit_test(test_many_open),
 		cmocka_unit_test(test_many_epochs),
 		cmocka_unit_test(test_many_ranges),
+		cmocka_unit_test(test_holes_of_sealed),
 		cmocka_unit_test(test_many_evictions),
 		cmocka_unit_test(test_many_scopes),
 	};
