@@ -365,8 +365,8 @@ test_no_page_to_wait(void **state)
 	    CN_OK);
 	cn_pool_uncharge(p->pool[1], charged);
 	for (; sent < head.coded_len; sent += part) {
-		part = head.coded_len - sent < 8000 ? head.coded_len - sent
-						    : 8000;
+		part =
+		    head.coded_len - sent < 8000 ? head.coded_len - sent : 8000;
 		n = cn_fragment_more_head(out, sizeof(out), part);
 		memcpy(out + n, text + sent, part);
 		assert_int_equal(cn_link_receive(p->link[1], 0, out, n + part,
