@@ -146,6 +146,11 @@ test_payload_of_the_refused(void **state)
 	assert_int_equal(request.payload, 77);
 }
 
+/* One byte too long. */
+#define LONG_SERVICE                                                           \
+	",\"service\":\""                                                      \
+	"0123456789012345678901234567890123456789012345678901234567890123\""
+
 static const char *const bad_services[] = {
 	"",
 	",\"service\":\"\"",
@@ -153,8 +158,7 @@ static const char *const bad_services[] = {
 	",\"service\":null",
 	",\"service\":\"a\\nb\"",
 	",\"service\":\"a\\u007fb\"",
-	",\"service\":"
-	"\"0123456789012345678901234567890123456789012345678901234567890123\"",
+	LONG_SERVICE,
 	",\"service\":\"web\",\"client\":\"\"",
 	",\"service\":\"web\",\"client\":[]",
 	",\"client\":\"192.0.2.1\"",
