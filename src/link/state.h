@@ -7,7 +7,8 @@
  *
  * Who does what:
  *   link.c      life, carriers, time, events, statistics
- *   stream.c    streams seen from the local socket; their ends
+ *   stream.c    streams: birth, ends, what is due, what the peer said
+ *   owner.c     streams seen from the local socket
  *   compose.c   what goes out: control, lane blocks
  *   bulk.c      what goes out: whose batch is next, its fragments
  *   encode.c    what goes out: one batch as copies, coded or raw
@@ -433,13 +434,15 @@ struct cn_link {
 	uint8_t coded[CN_FRAGMENT_MAX]; /* scratch: what the lane made of it */
 };
 
-/* ---- stream.c ---- */
+/* ---- stream.c, owner.c ---- */
 
 struct cn_stream *cn_stream_new(
     struct cn_link *link, uint64_t id, bool is_ours, uint64_t now);
 void cn_stream_destroy(struct cn_stream *s);
 /* The same, but it stays in the link's map. */
 void cn_stream_free(struct cn_stream *s);
+/* Gone when nobody holds it and the peer knows how it ended. */
+void cn_stream_drop_if_over(struct cn_stream *s);
 struct cn_stream *cn_stream_find(const struct cn_link *link, uint64_t id);
 /* Set due bits and put the stream where its slot will find it. */
 void cn_stream_set_due(struct cn_stream *s, unsigned due, uint64_t now);
