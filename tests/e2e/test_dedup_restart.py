@@ -23,6 +23,8 @@ AGAIN = 0.005
 # What must be read from the disk first: a batch waits 60 ms for it, and on a
 # busy machine some go as literals.
 FROM_DISK = 0.1
+# One batch, with what stands around it.
+BATCH = 272 * 1024
 NEW = 0.99
 SLOT = 1081344
 FOOTER = 32768
@@ -217,8 +219,12 @@ def heals(files, data, again=AGAIN):
     batch with a miss goes twice; then cheap."""
     cost = files.send(data)
     assert cost.up < 1.5 * len(data), cost
+    # A batch that comes again while the places it was made of are still being
+    # found out may not be known the next time either; then it is.
     second = files.send(data)
-    assert second.up < again * len(data), second
+    assert second.up < again * len(data) + BATCH, second
+    third = files.send(data)
+    assert third.up < again * len(data), third
     return cost.up / len(data)
 
 
