@@ -253,6 +253,9 @@ static const struct cn_shape_field warm_rows[] = {
 	U64(lan),
 	U64(copied),
 	U64(wan),
+	U64(lan_received),
+	U64(copied_received),
+	U64(wan_received),
 	U64(us),
 };
 const struct cn_shape cn_snap_warm_shape = SHAPE(warm_rows);

@@ -326,7 +326,7 @@ stream_state(
 	if (session->host->down_us != 0) {
 		return CN_SNAP_RESUMING;
 	}
-	if ((session->pump == NULL && !session->is_warm) ||
+	if ((session->pump == NULL && session->builtin == NULL) ||
 	    !stats->is_confirmed) {
 		return CN_SNAP_OPENING;
 	}
