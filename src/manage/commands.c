@@ -38,12 +38,13 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	    "of the emulated WAN (20mbit)" },
 	[CN_OPTION_DELAY] = { "delay", 'd', "TIME",
 	    "of the emulated WAN, one way (20ms)" },
-	[CN_OPTION_SIZE] = { "size", 0, "SIZE",
-	    "bytes of files to send (12MB)" },
+	[CN_OPTION_SIZE] = { "size", 0, "SIZE", "bytes to send" },
 	[CN_OPTION_KEEP] = { "keep", 0, NULL,
 	    "leave the folder with keys and logs" },
 	[CN_OPTION_CLIENT] = { "client", 0, "ADDRESS",
 	    "for this client, where the scope is client" },
+	[CN_OPTION_SECONDS] = { "seconds", 't', "SECONDS",
+	    "of each measurement (3)" },
 	[CN_OPTION_QUIET] = { "quiet", 'q', NULL, "say only what went wrong" },
 };
 
@@ -109,6 +110,36 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .help = "",
 	    .examples = "  compressnet services",
 	    .run = cn_cmd_services },
+	{ .group = "probe",
+	    .words = "PEER",
+	    .words_min = 1,
+	    .words_max = 1,
+	    .options = READS | BIT(SECONDS),
+	    .summary = "round trips and throughput of the path to a peer",
+	    .help = "Measured through both gateways, over the carriers that "
+		    "are there: messages of\n64 bytes one at a time, then "
+		    "random bytes each way, which nothing makes\nsmaller, then "
+		    "lines of a log.  Traffic of others goes on and shares the "
+		    "path.",
+	    .examples = "  compressnet probe tokyo\n"
+			"  compressnet probe tokyo --seconds 10 --json",
+	    .run = cn_cmd_probe },
+	{ .group = "verify",
+	    .words = "PEER",
+	    .words_min = 1,
+	    .words_max = 1,
+	    .options = READS | BIT(SIZE),
+	    .summary = "a live ledger of bytes over the links to a peer",
+	    .help =
+		"Streams of random bytes, text, both mixed, and small "
+		"messages run at once to an\necho at the peer, twice; every "
+		"byte that comes back is compared, and the end\nmust come "
+		"after the last.  --size bytes a stream (8MiB); text and "
+		"mixed go\nthrough the store.  Exit code 5 when a byte was "
+		"wrong or missing, 1 when a stream\nbroke.",
+	    .examples = "  compressnet verify tokyo\n"
+			"  compressnet verify tokyo --size 1GiB",
+	    .run = cn_cmd_verify },
 	{ .group = "config",
 	    .verb = "check",
 	    .words = "[FILE]",
