@@ -61,6 +61,8 @@ static const struct cn_shape_field carrier_rows[] = {
 	U64(redial_us),
 	U64(rtt_us),
 	U64(rate_bps),
+	U64(segments_data),
+	U64(segments_resent),
 	U64(wan_sent),
 	U64(wan_received),
 	TEXT(error),

@@ -82,7 +82,10 @@ struct cn_snap_carrier {
 	uint64_t redial_us; /* until the next dial; 0: none planned */
 	uint64_t rtt_us;    /* smoothed; 0: unknown */
 	uint64_t rate_bps;  /* measured delivery; 0: unknown */
-	uint64_t wan_sent;  /* all carriers that the slot had */
+	/* Segments of TCP with data, and those of them that went again; of the
+	 * connection that is up. */
+	uint64_t segments_data, segments_resent;
+	uint64_t wan_sent; /* all carriers that the slot had */
 	uint64_t wan_received;
 	char error[CN_SNAP_TEXT]; /* of the last failure; "" */
 };

@@ -38,6 +38,8 @@ struct probing {
 	uint8_t *buf; /* owned: PIECE */
 	/* The path, as the gateway's carriers measure it. */
 	uint64_t carriers, tcp_rtt_us, tcp_rate_bps;
+	/* Segments with data, those sent again: at first, then of the probe. */
+	uint64_t segments, resent;
 	uint64_t rtt_us[ROUNDS]; /* sorted */
 	struct flow up, text, down;
 };
@@ -191,9 +193,13 @@ measure_down(struct probing *p)
 
 /* ---- what the gateway knows of the path ---- */
 
+/* Of the carriers that are up now; one that came new begins at 0. */
 static void
 look_at(struct probing *p, const struct cn_snap_peer *peer)
 {
+	uint64_t segments = 0, resent = 0;
+
+	p->carriers = 0;
 	p->tcp_rtt_us = peer->rtt_us;
 	for (size_t i = 0; i < peer->links_count; i++) {
 		const struct cn_snap_link *link = &peer->links[i];
@@ -202,8 +208,12 @@ look_at(struct probing *p, const struct cn_snap_peer *peer)
 			p->carriers += link->carriers[j].age_us != 0;
 			p->tcp_rate_bps =
 			    CN_MAX(p->tcp_rate_bps, link->carriers[j].rate_bps);
+			segments += link->carriers[j].segments_data;
+			resent += link->carriers[j].segments_resent;
 		}
 	}
+	p->segments = segments - CN_MIN(p->segments, segments);
+	p->resent = resent - CN_MIN(p->resent, resent);
 }
 
 static enum cn_exit
@@ -266,11 +276,13 @@ flow_json(const struct flow *flow)
 static enum cn_exit
 print_json(const struct probing *p)
 {
-	json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:{s:I, s:I, s:I, s:I}, "
+	json_t *json = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, "
+				 "s:{s:I, s:I, s:I, s:I}, "
 				 "s:o, s:o, s:o}",
 	    "peer", p->peer, "carriers", (json_int_t)p->carriers, "tcp_rtt_us",
 	    (json_int_t)p->tcp_rtt_us, "tcp_rate_bps",
-	    (json_int_t)p->tcp_rate_bps, "round_trip", "messages",
+	    (json_int_t)p->tcp_rate_bps, "segments", (json_int_t)p->segments,
+	    "segments_resent", (json_int_t)p->resent, "round_trip", "messages",
 	    (json_int_t)ROUNDS, "p50_us", (json_int_t)p->rtt_us[ROUNDS / 2],
 	    "p99_us", (json_int_t)p->rtt_us[ROUNDS * 99 / 100 - 1], "max_us",
 	    (json_int_t)p->rtt_us[ROUNDS - 1], "sent_raw", flow_json(&p->up),
@@ -311,6 +323,12 @@ print_text(const struct probing *p)
 	    cn_human_duration(p->rtt_us[ROUNDS / 2]).text,
 	    cn_human_duration(p->rtt_us[ROUNDS * 99 / 100 - 1]).text,
 	    cn_human_duration(p->rtt_us[ROUNDS - 1]).text, ROUNDS, MESSAGE);
+	printf("%-22s %.2f %% of the TCP segments that we sent went again "
+	       "(%" PRIu64 " of %" PRIu64 ")\n",
+	    "loss",
+	    p->segments == 0 ? 0.0
+			     : (double)p->resent * 100.0 / (double)p->segments,
+	    p->resent, p->segments);
 	print_flow("sent, raw", &p->up);
 	print_flow("received, raw", &p->down);
 	print_flow("sent, lines of a log", &p->text);
@@ -343,6 +361,9 @@ cn_cmd_probe(const struct cn_args *args)
 	}
 	if (code == CN_EXIT_OK) {
 		code = measure_up(&p, CN_LEDGER_TEXT, &p.text);
+	}
+	if (code == CN_EXIT_OK) {
+		code = ask_peer(&p);
 	}
 	if (code == CN_EXIT_OK && args->option[CN_OPTION_JSON] != NULL) {
 		code = print_json(&p);

@@ -110,6 +110,20 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .help = "",
 	    .examples = "  compressnet services",
 	    .run = cn_cmd_services },
+	{ .group = "doctor",
+	    .words = "[PEER]",
+	    .words_max = 1,
+	    .options = READS | BIT(CONFIG) | BIT(KEY),
+	    .summary = "check the set-up, with a line that mends what is wrong",
+	    .help = "Configuration, key, buffers of the kernel, the gateway, "
+		    "its store, and of each peer\n(or of one) whether it is "
+		    "up and if not how far the way there goes; services, and\n"
+		    "whether the targets of offers accept connections: those "
+		    "are connected to from\nhere.  Exit code 5 when something "
+		    "is not right.",
+	    .examples = "  compressnet doctor\n"
+			"  compressnet doctor tokyo --json | jq .checks",
+	    .run = cn_cmd_doctor },
 	{ .group = "probe",
 	    .words = "PEER",
 	    .words_min = 1,
