@@ -116,10 +116,12 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .options = READS | BIT(CONFIG) | BIT(KEY),
 	    .summary = "check the set-up, with a line that mends what is wrong",
 	    .help = "Configuration, key, buffers of the kernel, the gateway, "
-		    "its store, and of each peer\n(or of one) whether it is "
-		    "up and if not how far the way there goes; services, and\n"
-		    "whether the targets of offers accept connections: those "
-		    "are connected to from\nhere.  Exit code 5 when something "
+		    "its store, and of\n"
+		    "each peer (or of one) whether it is up and if not how far "
+		    "the way there\n"
+		    "goes; services, and whether the targets of offers accept "
+		    "connections: those\n"
+		    "are connected to from here.  Exit code 5 when something "
 		    "is not right.",
 	    .examples = "  compressnet doctor\n"
 			"  compressnet doctor tokyo --json | jq .checks",
@@ -131,10 +133,11 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .options = READS | BIT(SECONDS),
 	    .summary = "round trips and throughput of the path to a peer",
 	    .help = "Measured through both gateways, over the carriers that "
-		    "are there: messages of\n64 bytes one at a time, then "
-		    "random bytes each way, which nothing makes\nsmaller, then "
-		    "lines of a log.  Traffic of others goes on and shares the "
-		    "path.",
+		    "are there: messages\n"
+		    "of 64 bytes one at a time, then random bytes each way, "
+		    "which nothing makes\n"
+		    "smaller, then lines of a log.  Traffic of others shares "
+		    "the path.",
 	    .examples = "  compressnet probe tokyo\n"
 			"  compressnet probe tokyo --seconds 10 --json",
 	    .run = cn_cmd_probe },
@@ -144,13 +147,15 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .words_max = 1,
 	    .options = READS | BIT(SIZE),
 	    .summary = "a live ledger of bytes over the links to a peer",
-	    .help =
-		"Streams of random bytes, text, both mixed, and small "
-		"messages run at once to an\necho at the peer, twice; every "
-		"byte that comes back is compared, and the end\nmust come "
-		"after the last.  --size bytes a stream (8MiB); text and "
-		"mixed go\nthrough the store.  Exit code 5 when a byte was "
-		"wrong or missing, 1 when a stream\nbroke.",
+	    .help = "Streams of random bytes, text, both mixed, and small "
+		    "messages run at once\n"
+		    "to an echo at the peer, twice; every byte that comes back "
+		    "is compared, and\n"
+		    "the end must come after the last.  --size is of each "
+		    "stream (8MiB); text\n"
+		    "and mixed go through the store.  Exit code 5 when a byte "
+		    "was wrong or\n"
+		    "missing, 1 when a stream broke.",
 	    .examples = "  compressnet verify tokyo\n"
 			"  compressnet verify tokyo --size 1GiB",
 	    .run = cn_cmd_verify },

@@ -31,9 +31,9 @@ test_same_bytes(void **state)
 		cn_ledger_init(&other, kinds[k], 7);
 		cn_ledger_take(&one, whole, LEN);
 		while (at < LEN) {
-			size_t n = CN_MIN(
-			    LEN - at, (size_t)cn_prng_below(&prng, 1000));
+			size_t n = (size_t)cn_prng_below(&prng, 1000);
 
+			n = CN_MIN(n, LEN - at);
 			cn_ledger_take(&other, pieces + at, n);
 			at += n;
 		}
