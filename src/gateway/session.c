@@ -438,7 +438,8 @@ on_open(struct cn_linkhost *host, struct cn_stream *stream)
 	    cn_plan_offer(worker->plan, cn_stream_service(stream));
 	struct cn_session *session;
 
-	if (worker->is_draining || host->is_ended) {
+	if (worker->is_draining || host->is_ended ||
+	    cn_registry_is_drained(worker->shared->registry, host->peer)) {
 		refuse(host, stream, CN_RESET_SHUTDOWN);
 		return;
 	}

@@ -49,7 +49,8 @@ struct cn_worker_shared {
 	struct cn_registry *registry; /* borrowed, as all */
 	struct cn_gate *gate;
 	struct cn_tlsctx *tls;
-	struct cn_store *store; /* NULL: none */
+	struct cn_store *store;  /* NULL: none */
+	struct cn_mailbox *home; /* the main thread's */
 	uint8_t own[CN_IDENTITY_BYTES];
 	uint8_t boot_id[CN_BOOT_ID_BYTES];
 	uint32_t workers;
