@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Two commands pair two gateways; what machines write stays apart from what
 people write; nobody gets in without the token."""
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -19,6 +21,7 @@ from gateways import HOST, ROOT, wait_for
 OK, FAILED, USAGE, CONFIG, UNREACHABLE, FINDINGS, NOT_ALLOWED = range(7)
 JOIN = "compressnet-join/1"
 CUT_S = 1.0
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
 
 
 def run(kit, gateway, *args, code=OK):
@@ -217,6 +220,82 @@ def test_strangers(hosts):
             assert peer.hello(flags=tlspeer.NEW_LINK) is not None
     assert managed(hosts.tokyo) is None
     hosts.join(token)
+
+
+class ByHand:
+    """A joiner made from doc/protocol.md alone."""
+
+    def __init__(self, hosts, token):
+        letters = token.removeprefix("cnj1-").replace("-", "")
+        body, check = letters[:-4], letters[-4:]
+        bits = "".join(f"{ALPHABET.index(c):05b}" for c in body)
+        raw = bytes(int(bits[i:i + 8], 2)
+                    for i in range(0, len(bits) - 7, 8))
+        found = hashlib.sha256(b"compressnet token 1" + raw).digest()
+        bits = "".join(f"{byte:08b}" for byte in found[:3])
+        assert check == "".join(ALPHABET[int(bits[i:i + 5], 2)]
+                                for i in range(0, 20, 5))
+        secret, self.inviter, endpoint = raw[:16], raw[16:48], raw[48:]
+        assert endpoint.decode() == f"{HOST}:{hosts.port}"
+        self.id = hashlib.sha256(b"compressnet join id" + secret).digest()[:8]
+        self.key = hashlib.sha256(b"compressnet join key" + secret).digest()
+        self.me = tlspeer.Identity(hosts.kit.folder, hosts.kit.key("hand"))
+        self.port = hosts.port
+        self.peer = None
+
+    def __enter__(self):
+        self.peer = tlspeer.Peer(self.port, self.me, self.inviter,
+                                 tlspeer.context_of(self.me, alpn=JOIN))
+        return self
+
+    def __exit__(self, *_):
+        self.peer.close()
+
+    def proof(self, side):
+        text = (b"compressnet join proof" + bytes([side]) +
+                self.peer.exporter(tlspeer.JOIN_LABEL) + self.me.digest +
+                self.inviter)
+        return hmac.new(self.key, text, "sha256").digest()
+
+    def say(self, message):
+        """The answer's type and fields."""
+        self.peer.sock.sendall(message)
+        head = self.peer.receive(2)
+        if head is None:
+            return None, b""
+        body = self.peer.receive(struct.unpack(">H", head)[0])
+        return body[0], body[1:]
+
+
+def test_by_hand(hosts):
+    """The protocol as it is written down; and what wrong proofs do."""
+    token = hosts.invite(*hosts.offer(), name="hand")
+    with ByHand(hosts, token) as hand:
+        kind, body = hand.say(proof(hand.id, hand.proof(1), b"by-hand"))
+        assert kind == 2 and body[:32] == hand.proof(2)
+        assert body[32:] == b"\5tokyo\1\2db"
+        # Another may not come with it meanwhile.
+        with ByHand(hosts, token) as other:
+            kind, body = other.say(proof(other.id, other.proof(1)))
+            assert kind == 5 and body[0] == 3
+        assert hand.say(b"\0\1\3") == (4, b"")
+        assert "hand" in managed(hosts.tokyo)
+        # It could not write: all is as before.
+        assert hand.say(b"\0\3\5\5\0")[0] is None
+    wait_for("it is taken back", lambda: hosts.tokyo.events("join-undone"))
+    assert hosts.tokyo.ask("peers")["peers"] == []
+    assert "hand" not in managed(hosts.tokyo)
+    token = hosts.invite(*hosts.offer(), name="hand")
+    codes = []
+    for _ in range(3):
+        with ByHand(hosts, token) as hand:
+            # Of this side, but bound to nothing.
+            codes.append(hand.say(proof(hand.id, hand.proof(2)))[1][:1])
+    assert codes == [b"\2"] * 3
+    hosts.invite(name="other")
+    assert "wrong proofs" in hosts.join(token, code=FAILED).stderr
+    assert any("void" in line
+               for line in hosts.tokyo.events("invitation-over"))
 
 
 def test_remove(hosts):
