@@ -174,11 +174,13 @@ def talk(hosts, data, alpn=JOIN):
     """A stranger on the joining protocol: all that it hears."""
     me = tlspeer.Identity(hosts.kit.folder, hosts.kit.key("stranger"))
     context = tlspeer.context_of(me, alpn=alpn)
-    raw = socket.create_connection((HOST, hosts.port), timeout=10)
+    raw = None
     try:
+        raw = socket.create_connection((HOST, hosts.port), timeout=10)
         sock = context.wrap_socket(raw)
-    except (ssl.SSLError, OSError) as error:
-        raw.close()
+    except OSError as error:
+        if raw is not None:
+            raw.close()
         return error
     heard = b""
     with sock:
@@ -220,6 +222,27 @@ def test_strangers(hosts):
             assert peer.hello(flags=tlspeer.NEW_LINK) is not None
     assert managed(hosts.tokyo) is None
     hosts.join(token)
+
+
+def test_flood(hosts):
+    """Who guesses meets the gate's limit, fills no log, and spoils nothing
+    for the one who was invited."""
+    token = hosts.invite(*hosts.offer())
+    start = time.monotonic()
+    heard = [talk(hosts, proof(os.urandom(8))) for _ in range(60)]
+    took = time.monotonic() - start
+    answered = sum(isinstance(one, bytes) and one[2:3] == b"\5"
+                   for one in heard)
+    # Ten at once and ten a second, with room for a slow machine.
+    assert 1 <= answered <= 10 * took + 15, (answered, took)
+    assert answered < 60 or took > 4
+    assert len(hosts.tokyo.events("join-refused")) <= took + 3
+
+    def joins():
+        done = hosts.kit.compressnet("join", token, "tokyo", "--socket",
+                                     hosts.london.socket)
+        return done.returncode == OK
+    wait_for("the invited one gets in", joins)
 
 
 class ByHand:
