@@ -22,6 +22,7 @@
 #define TAKES_ETAG 0x100u
 #define TAKES_INVITE 0x200u /* address, offers, expires_s */
 #define TAKES_JOIN 0x400u   /* token, forwards */
+#define TAKES_STORED 0x800u
 
 static const struct {
 	const char *name;
@@ -66,6 +67,9 @@ static const struct {
 	[CN_COMMAND_STORE_WARM] = { "store-warm", CN_ACCESS_CHANGE,
 	    TAKES_SERVICE },
 	[CN_COMMAND_STORE_WARM_END] = { "store-warm-end", CN_ACCESS_CHANGE, 0 },
+	[CN_COMMAND_PROBE] = { "probe", CN_ACCESS_CHANGE,
+	    TAKES_PEER | TAKES_SERVICE | TAKES_STORED },
+	[CN_COMMAND_PROBE_END] = { "probe-end", CN_ACCESS_CHANGE, 0 },
 };
 
 static void *
@@ -187,6 +191,7 @@ static const struct {
 	{ "expires_s", TAKES_INVITE },
 	{ "token", TAKES_JOIN },
 	{ "forwards", TAKES_JOIN },
+	{ "stored", TAKES_STORED },
 };
 
 static bool
@@ -385,6 +390,20 @@ read_service(const json_t *json, struct cn_request *request)
 }
 
 static int
+read_truth(
+    const json_t *json, const char *name, struct cn_request *request, bool *ret)
+{
+	const json_t *value = json_object_get(json, name);
+
+	if (value != NULL && !json_is_boolean(value)) {
+		return refuse(request, CN_REPLY_BAD_REQUEST,
+		    "'%s' must be true or false", name);
+	}
+	*ret = json_is_true(value);
+	return CN_OK;
+}
+
+static int
 read_numbers(const json_t *json, struct cn_request *request)
 {
 	uint64_t limit = CN_SNAP_STREAMS_PAGE;
@@ -427,6 +446,9 @@ read_fields(const json_t *json, struct cn_request *request)
 	}
 	if (err == CN_OK) {
 		err = read_pairing(json, takes, request);
+	}
+	if (err == CN_OK && (takes & TAKES_STORED) != 0) {
+		err = read_truth(json, "stored", request, &request->is_stored);
 	}
 	if (err < 0) {
 		return err;
@@ -587,6 +609,9 @@ cn_request_encode(const struct cn_request *request, struct cn_buf *out)
 		put_text(json, "client", request->client, &failed);
 	}
 	put_pairing(json, takes, request, &failed);
+	if ((takes & TAKES_STORED) != 0 && request->is_stored && failed == 0) {
+		failed = json_object_set_new(json, "stored", json_true());
+	}
 	int err = failed != 0 ? CN_ENOMEM : cn_line_append(out, json);
 	json_decref(json);
 	return err;

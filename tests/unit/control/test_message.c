@@ -54,7 +54,8 @@ test_requests_round_trip(void **state)
 			.address = "192.0.2.7:3",
 			.expires_s = 60,
 			.items = { "db=10.0.0.5:1", "web" },
-			.items_count = 2 };
+			.items_count = 2,
+			.is_stored = true };
 		struct cn_request got;
 		struct cn_buf buf;
 
@@ -89,12 +90,13 @@ test_requests_round_trip(void **state)
 		    i == CN_COMMAND_STORE_EXPORT) {
 			assert_memory_equal(got.key, in.key, sizeof(in.key));
 		}
-		bool is_warm = i == CN_COMMAND_STORE_WARM;
+		bool is_probe = i == CN_COMMAND_PROBE;
+		bool is_warm = i == CN_COMMAND_STORE_WARM || is_probe;
 		assert_string_equal(got.service, is_warm ? in.service : "");
 		assert_string_equal(got.client, is_warm ? in.client : "");
 		bool is_invite = i == CN_COMMAND_INVITE;
 		bool is_join = i == CN_COMMAND_JOIN;
-		bool has_peer = is_invite || is_join ||
+		bool has_peer = is_probe || is_invite || is_join ||
 		    i == CN_COMMAND_PEER_DRAIN || i == CN_COMMAND_PEER_RESUME ||
 		    i == CN_COMMAND_PEER_REMOVE;
 		assert_string_equal(got.peer, has_peer ? in.peer : "");
@@ -106,6 +108,7 @@ test_requests_round_trip(void **state)
 		assert_int_equal(got.items_count, is_invite || is_join ? 2 : 0);
 		assert_string_equal(
 		    got.items[1], is_invite || is_join ? "web" : "");
+		assert_true(got.is_stored == is_probe);
 		cn_buf_fini(&buf);
 	}
 }
@@ -119,7 +122,8 @@ test_what_changes_needs_more(void **state)
 		CN_COMMAND_STORE_IMPORT, CN_COMMAND_STORE_WARM,
 		CN_COMMAND_STORE_WARM_END, CN_COMMAND_CONFIG_WRITE,
 		CN_COMMAND_PEER_DRAIN, CN_COMMAND_PEER_RESUME,
-		CN_COMMAND_PEER_REMOVE, CN_COMMAND_INVITE, CN_COMMAND_JOIN };
+		CN_COMMAND_PEER_REMOVE, CN_COMMAND_INVITE, CN_COMMAND_JOIN,
+		CN_COMMAND_PROBE, CN_COMMAND_PROBE_END };
 
 	(void)state;
 	for (unsigned i = CN_COMMAND_NONE + 1; i < CN_COMMAND_MAX; i++) {
@@ -272,6 +276,15 @@ test_bad_requests(void **state)
 		    bad_services[i]);
 		assert_refused(text, CN_REPLY_BAD_REQUEST, 9);
 	}
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"probe\","
+		       "\"service\":\"/echo\"}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"probe\","
+		       "\"service\":\"/echo\",\"peer\":\"\"}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"probe\",\"stored\":1,"
+		       "\"service\":\"/echo\",\"peer\":\"a\"}",
+	    CN_REPLY_BAD_REQUEST, 9);
 	assert_refused(
 	    "{\"v\":1,\"id\":9,\"cmd\":\"status\",\"service\":\"x\"}",
 	    CN_REPLY_BAD_REQUEST, 9);
