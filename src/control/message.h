@@ -62,16 +62,19 @@
 
 enum cn_command {
 	CN_COMMAND_NONE,
-	CN_COMMAND_VERSION,     /* cn_reply_version() */
-	CN_COMMAND_STATUS,      /* cn_reply_status() */
-	CN_COMMAND_STREAMS,     /* cn_reply_streams(), with cursor, limit */
-	CN_COMMAND_STREAM_SHOW, /* cn_reply_stream(), of `stream' */
-	CN_COMMAND_STREAM_KILL, /* cn_reply_done() */
-	CN_COMMAND_PEERS,       /* cn_reply_peers() */
-	CN_COMMAND_SERVICES,    /* cn_reply_services(), offers too */
-	CN_COMMAND_CONFIG,      /* cn_reply_config(): effective, as YAML */
-	CN_COMMAND_RELOAD,      /* cn_reply_reload() */
-	CN_COMMAND_STORE,       /* cn_reply_store() */
+	CN_COMMAND_VERSION,      /* cn_reply_version() */
+	CN_COMMAND_STATUS,       /* cn_reply_status() */
+	CN_COMMAND_STREAMS,      /* cn_reply_streams(), with cursor, limit */
+	CN_COMMAND_STREAM_SHOW,  /* cn_reply_stream(), of `stream' */
+	CN_COMMAND_STREAM_KILL,  /* cn_reply_done() */
+	CN_COMMAND_STREAM_WHY,   /* cn_reply_why(), of `stream' */
+	CN_COMMAND_PEERS,        /* cn_reply_peers() */
+	CN_COMMAND_SERVICES,     /* cn_reply_services(), offers too */
+	CN_COMMAND_SERVICE_WHY,  /* cn_reply_why(), of `service', or an offer */
+	CN_COMMAND_SERVICE_TEST, /* cn_reply_test(), of `target' */
+	CN_COMMAND_CONFIG,       /* cn_reply_config(): effective, as YAML */
+	CN_COMMAND_RELOAD,       /* cn_reply_reload() */
+	CN_COMMAND_STORE,        /* cn_reply_store() */
 	/* cn_reply_walk(), step by step: cursor, and `next' of the reply. */
 	CN_COMMAND_STORE_VERIFY,
 	CN_COMMAND_STORE_TRIM, /* cn_reply_done(), to `bytes' */
@@ -105,7 +108,8 @@ enum cn_reply_code {
 struct cn_request {
 	uint64_t id; /* the caller's; comes back in the reply */
 	enum cn_command command;
-	uint64_t stream; /* STREAM_SHOW, STREAM_KILL: cn_snap_stream.id */
+	/* STREAM_SHOW, STREAM_KILL, STREAM_WHY: cn_snap_stream.id */
+	uint64_t stream;
 	uint64_t cursor; /* where pages: 0 starts; else `next' of a reply */
 	uint32_t limit;  /* STREAMS: 1..CN_SNAP_STREAMS_PAGE */
 	uint64_t bytes;  /* STORE_TRIM: that may be left */
@@ -113,7 +117,8 @@ struct cn_request {
 	 * it could be read: they follow all the same. */
 	uint32_t payload;
 	uint8_t key[CN_REQUEST_KEY_BYTES]; /* STORE_EXPORT, _IMPORT */
-	char service[CN_SNAP_NAME];        /* STORE_WARM */
+	char service[CN_SNAP_NAME];        /* STORE_WARM, SERVICE_WHY */
+	char target[CN_SNAP_TEXT];         /* SERVICE_TEST: HOST:PORT */
 	char client[CN_SNAP_TEXT];         /* STORE_WARM: an address; "" */
 	/* Set by a failed decode: why, and the words for it. */
 	enum cn_reply_code code;
@@ -165,6 +170,10 @@ int cn_reply_peers(struct cn_buf *out, uint64_t id,
     const struct cn_snap_peers *peers) CN_MUSTCHECK;
 int cn_reply_services(struct cn_buf *out, uint64_t id,
     const struct cn_snap_services *services) CN_MUSTCHECK;
+int cn_reply_why(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_why *why) CN_MUSTCHECK;
+int cn_reply_test(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_test *test) CN_MUSTCHECK;
 /* @file  the main file; @yaml of cn_config_dump(), len bytes */
 int cn_reply_config(struct cn_buf *out, uint64_t id, const char *file,
     const char *yaml, size_t len) CN_MUSTCHECK;

@@ -15,6 +15,7 @@
 #include "gateway/ctl_private.h"
 #include "gateway/daemon.h"
 #include "gateway/depot.h"
+#include "gateway/rules.h"
 #include "gateway/warm.h"
 #include "net/listener.h"
 
@@ -196,6 +197,24 @@ reply_config(struct cn_daemon *daemon, uint64_t id, struct cn_buf *out)
 }
 
 static int
+reply_test(struct cn_daemon *daemon, const struct cn_request *request,
+    struct cn_buf *out)
+{
+	struct cn_snap_test test;
+	const char *what = NULL;
+	int err = cn_rules_test(daemon, request->target, &test, &what);
+
+	if (err == CN_OK) {
+		err = cn_reply_test(out, request->id, &test);
+	} else if (err == CN_EINVAL) {
+		err = cn_reply_error(out, request->id, CN_REPLY_BAD_REQUEST,
+		    NULL, "'target' is no address: %s", what);
+	}
+	cn_snap_test_clear(&test);
+	return err;
+}
+
+static int
 reply_reload(struct cn_daemon *daemon, uint64_t id, struct cn_buf *out)
 {
 	struct cn_diag_list diags;
@@ -236,12 +255,16 @@ serve(struct cn_ctl_caller *caller, const struct cn_request *request)
 		return cn_reply_version(&caller->reply, request->id);
 	case CN_COMMAND_CONFIG:
 		return reply_config(daemon, request->id, &caller->reply);
+	case CN_COMMAND_SERVICE_TEST:
+		return reply_test(daemon, request, &caller->reply);
 	case CN_COMMAND_RELOAD:
 		return reply_reload(daemon, request->id, &caller->reply);
 	case CN_COMMAND_STATUS:
 	case CN_COMMAND_STREAMS:
 	case CN_COMMAND_STREAM_SHOW:
 	case CN_COMMAND_STREAM_KILL:
+	case CN_COMMAND_STREAM_WHY:
+	case CN_COMMAND_SERVICE_WHY:
 	case CN_COMMAND_PEERS:
 	case CN_COMMAND_SERVICES:
 	case CN_COMMAND_STORE:

@@ -47,7 +47,8 @@ test_requests_round_trip(void **state)
 			.payload = CN_PAYLOAD_MAX,
 			.key = { 0x01, 0xfe },
 			.service = "web",
-			.client = "192.0.2.1" };
+			.client = "192.0.2.1",
+			.target = "192.0.2.1:5432" };
 		struct cn_request got;
 		struct cn_buf buf;
 
@@ -64,7 +65,7 @@ test_requests_round_trip(void **state)
 			assert_int_equal(got.limit, 17);
 		}
 		if (i == CN_COMMAND_STREAM_SHOW ||
-		    i == CN_COMMAND_STREAM_KILL) {
+		    i == CN_COMMAND_STREAM_KILL || i == CN_COMMAND_STREAM_WHY) {
 			assert_int_equal(got.stream, 4711);
 		}
 		if (i == CN_COMMAND_STORE_VERIFY ||
@@ -81,7 +82,10 @@ test_requests_round_trip(void **state)
 			assert_memory_equal(got.key, in.key, sizeof(in.key));
 		}
 		bool is_warm = i == CN_COMMAND_STORE_WARM;
-		assert_string_equal(got.service, is_warm ? in.service : "");
+		bool has_service = is_warm || i == CN_COMMAND_SERVICE_WHY;
+		assert_string_equal(got.service, has_service ? in.service : "");
+		assert_string_equal(
+		    got.target, i == CN_COMMAND_SERVICE_TEST ? in.target : "");
 		assert_string_equal(got.client, is_warm ? in.client : "");
 		cn_buf_fini(&buf);
 	}
