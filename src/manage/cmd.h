@@ -16,6 +16,7 @@ enum cn_exit cn_cmd_streams_list(const struct cn_args *args);
 enum cn_exit cn_cmd_streams_show(const struct cn_args *args);
 enum cn_exit cn_cmd_streams_kill(const struct cn_args *args);
 enum cn_exit cn_cmd_streams_why(const struct cn_args *args);
+enum cn_exit cn_cmd_top(const struct cn_args *args);
 enum cn_exit cn_cmd_peers(const struct cn_args *args);
 enum cn_exit cn_cmd_services(const struct cn_args *args);
 enum cn_exit cn_cmd_services_why(const struct cn_args *args);

@@ -45,6 +45,8 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	[CN_OPTION_CLIENT] = { "client", 0, "ADDRESS",
 	    "for this client, where the scope is client" },
 	[CN_OPTION_QUIET] = { "quiet", 'q', NULL, "say only what went wrong" },
+	[CN_OPTION_BATCH] = { "batch", 'b', NULL,
+	    "plain text, for files and pipes" },
 };
 
 const uint64_t cn_options_common = BIT(HELP) | BIT(NO_COLOR);
@@ -62,6 +64,19 @@ const struct cn_cli_command cn_cli_commands[] = {
 			"  compressnet status --watch --interval 5\n"
 			"  compressnet status --json | jq .sent",
 	    .run = cn_cmd_status },
+	{ .group = "top",
+	    .words = "",
+	    .options =
+		READS | BIT(BATCH) | BIT(INTERVAL) | BIT(COUNT) | BIT(LIMIT),
+	    .summary = "live: streams, services, peers with their rates",
+	    .help =
+		"Keys: r, s, a, b, p sort by rate, saved bytes, age, bytes, "
+		"peer; tab changes\nthe view; arrows scroll; ? helps; q "
+		"ends.  --batch prints text, --json a line\nfor each look, "
+		"of the first 20 rows or --limit.",
+	    .examples = "  compressnet top\n"
+			"  compressnet top --batch --count 2 --interval 5",
+	    .run = cn_cmd_top },
 	{ .group = "streams",
 	    .verb = "list",
 	    .is_default = true,
