@@ -353,9 +353,9 @@ const struct cn_cli_command cn_cli_commands[] = {
 	{ .group = "help",
 	    .words = "[COMMAND...]",
 	    .words_max = 2,
-	    .options = 0,
+	    .options = BIT(MARKDOWN),
 	    .summary = "what the commands do",
-	    .help = "",
+	    .help = "With --markdown the reference of all commands.",
 	    .examples = "",
 	    .run = cn_cmd_help },
 };
