@@ -399,9 +399,9 @@ static const struct {
 } columns[COLUMN_MAX] = {
 	[COLUMN_ID] = { "ID", 20, 7 },
 	[COLUMN_NAME] = { "NAME", 20, -12 },
-	[COLUMN_PEER] = { "PEER", 100, -12 },
+	[COLUMN_PEER] = { "PEER", 104, -12 },
 	[COLUMN_AGE] = { "AGE", 90, 12 },
-	[COLUMN_LAN_RATE] = { "LAN/s", 33, 9 },
+	[COLUMN_LAN_RATE] = { "LAN/s", 40, 9 },
 	[COLUMN_WAN_RATE] = { "WAN/s", 52, 9 },
 	[COLUMN_LAN] = { "LAN", 62, 8 },
 	[COLUMN_SAVED] = { "SAVED", 72, 8 },
