@@ -20,6 +20,8 @@
 #define TAKES_SERVICE 0x40u
 #define TAKES_CLIENT 0x80u
 #define TAKES_TARGET 0x100u
+#define TAKES_PEER 0x200u
+#define TAKES_STORED 0x400u
 
 static const struct {
 	const char *name;
@@ -57,6 +59,9 @@ static const struct {
 	[CN_COMMAND_STORE_WARM] = { "store-warm", CN_ACCESS_CHANGE,
 	    TAKES_SERVICE | TAKES_CLIENT },
 	[CN_COMMAND_STORE_WARM_END] = { "store-warm-end", CN_ACCESS_CHANGE, 0 },
+	[CN_COMMAND_PROBE] = { "probe", CN_ACCESS_CHANGE,
+	    TAKES_PEER | TAKES_SERVICE | TAKES_STORED },
+	[CN_COMMAND_PROBE_END] = { "probe-end", CN_ACCESS_CHANGE, 0 },
 };
 
 static void *
@@ -172,6 +177,8 @@ static const struct {
 	{ "service", TAKES_SERVICE },
 	{ "client", TAKES_CLIENT },
 	{ "target", TAKES_TARGET },
+	{ "peer", TAKES_PEER },
+	{ "stored", TAKES_STORED },
 };
 
 static bool
@@ -292,6 +299,32 @@ read_target(const json_t *json, struct cn_request *request)
 }
 
 static int
+read_peer(const json_t *json, struct cn_request *request)
+{
+	int err = read_text(
+	    json, "peer", request, request->peer, sizeof(request->peer));
+
+	return err == CN_OK && request->peer[0] == '\0'
+	    ? refuse(request, CN_REPLY_BAD_REQUEST,
+		  "'peer' must be the name of a peer")
+	    : err;
+}
+
+static int
+read_truth(
+    const json_t *json, const char *name, struct cn_request *request, bool *ret)
+{
+	const json_t *value = json_object_get(json, name);
+
+	if (value != NULL && !json_is_boolean(value)) {
+		return refuse(request, CN_REPLY_BAD_REQUEST,
+		    "'%s' must be true or false", name);
+	}
+	*ret = json_is_true(value);
+	return CN_OK;
+}
+
+static int
 read_numbers(const json_t *json, struct cn_request *request)
 {
 	uint64_t limit = CN_SNAP_STREAMS_PAGE;
@@ -334,6 +367,12 @@ read_fields(const json_t *json, struct cn_request *request)
 	}
 	if (err == CN_OK && (takes & TAKES_TARGET) != 0) {
 		err = read_target(json, request);
+	}
+	if (err == CN_OK && (takes & TAKES_PEER) != 0) {
+		err = read_peer(json, request);
+	}
+	if (err == CN_OK && (takes & TAKES_STORED) != 0) {
+		err = read_truth(json, "stored", request, &request->is_stored);
 	}
 	if (err < 0) {
 		return err;
@@ -456,6 +495,12 @@ cn_request_encode(const struct cn_request *request, struct cn_buf *out)
 	}
 	if ((takes & TAKES_TARGET) != 0) {
 		put_text(json, "target", request->target, &failed);
+	}
+	if ((takes & TAKES_PEER) != 0) {
+		put_text(json, "peer", request->peer, &failed);
+	}
+	if ((takes & TAKES_STORED) != 0 && request->is_stored && failed == 0) {
+		failed = json_object_set_new(json, "stored", json_true());
 	}
 	int err = failed != 0 ? CN_ENOMEM : cn_line_append(out, json);
 	json_decref(json);

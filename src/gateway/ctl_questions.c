@@ -187,6 +187,8 @@ compose(struct question *question, struct cn_buf *out)
 	case CN_COMMAND_STORE_IMPORT:
 	case CN_COMMAND_STORE_WARM:
 	case CN_COMMAND_STORE_WARM_END:
+	case CN_COMMAND_PROBE:
+	case CN_COMMAND_PROBE_END:
 	case CN_COMMAND_MAX:
 		break;
 	}
@@ -284,6 +286,8 @@ ask_worker(struct cn_task *task, void *owner)
 	case CN_COMMAND_STORE_IMPORT:
 	case CN_COMMAND_STORE_WARM:
 	case CN_COMMAND_STORE_WARM_END:
+	case CN_COMMAND_PROBE:
+	case CN_COMMAND_PROBE_END:
 	case CN_COMMAND_MAX:
 		cn_report_status(worker, report);
 		break;
