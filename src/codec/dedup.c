@@ -325,6 +325,7 @@ cn_dedup_encode(struct cn_dedup *dedup, uint64_t scope,
 	begin_batch(scratch, plain, len, ret);
 	copies = write_ops(scratch, &match);
 	write_payload(scratch, &match, copies, plain, len, ret);
+	ret->gone = match.gone;
 	if (scratch->refs.has_copies && ret->literals_len > 0) {
 		gather_delta(dedup, scope, &match, ret);
 	}

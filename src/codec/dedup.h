@@ -59,6 +59,7 @@ struct cn_dedup_batch {
 	const uint8_t *delta; /* prefix from the logs; NULL: none */
 	size_t delta_len;
 	uint32_t copied; /* plain bytes that went into copies */
+	uint32_t gone;   /* that would have, had they not been evicted */
 	struct cn_refs *refs;
 };
 

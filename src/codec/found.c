@@ -23,6 +23,7 @@ cn_found_clear(struct cn_found *found)
 {
 	found->copies = 0;
 	found->copied = 0;
+	found->gone = 0;
 	found->chunks = 0;
 	found->spans = 0;
 	found->regions = 0;

@@ -40,6 +40,7 @@ struct cn_found {
 	struct cn_match_copy copy[CN_MATCH_COPIES_MAX];
 	size_t copies;
 	uint32_t copied;
+	uint32_t gone; /* bytes of chunks that are known, and not there */
 	struct cn_found_chunk chunk[CN_FOUND_CHUNKS_MAX];
 	size_t chunks;
 	struct cn_store_span span[CN_MATCH_SPANS_MAX];

@@ -211,6 +211,7 @@ try_trails(struct cn_matcher *m, size_t *at)
 struct candidate {
 	struct cn_trail trail;
 	size_t from, to;
+	bool is_gone; /* a hint leads to what may not be used any more */
 };
 
 /* Look at one more trail through the chunk. */
@@ -226,7 +227,9 @@ consider(struct cn_matcher *m, size_t at, const struct cn_trail *trail,
 	}
 	from = cn_reach_backward(&m->reach, trail, m->literal, at);
 	if (to - from > best->to - best->from) {
-		*best = (struct candidate){ *trail, from, to };
+		best->trail = *trail;
+		best->from = from;
+		best->to = to;
 	}
 }
 
@@ -250,6 +253,9 @@ find_candidate(struct cn_matcher *m, const struct cn_found_chunk *chunk,
 	for (size_t i = 0; i < count && best->to - best->from < LONG_RUN; i++) {
 		if (cn_reach_spot(&m->reach, spots[i], chunk->offset, &trail)) {
 			consider(m, chunk->offset, &trail, best);
+		} else {
+			/* Without patience it may only be on the disk. */
+			best->is_gone = m->reach.is_patient;
 		}
 	}
 }
@@ -275,6 +281,8 @@ try_chunk(struct cn_matcher *m, size_t *at)
 	/* Known, and too short to refer to: no reason to store it. */
 	if (best.to < chunk.offset + chunk.len) {
 		cn_found_miss(&m->found, &chunk);
+		m->found.gone +=
+		    best.is_gone && best.to == best.from ? chunk.len : 0;
 	}
 	m->cut = chunk.offset + chunk.len;
 	m->misses++;
@@ -361,6 +369,7 @@ finish(struct cn_matcher *m, struct cn_match_state *state, struct cn_match *ret)
 		.copy = found->copy,
 		.copies = found->copies,
 		.copied = found->copied,
+		.gone = found->gone,
 		.miss = found->span,
 		.misses = found->spans,
 		.region = found->region,

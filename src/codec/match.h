@@ -56,6 +56,7 @@ struct cn_match {
 	struct cn_match_copy *copy; /* the matcher's, until its next call */
 	size_t copies;
 	uint32_t copied; /* bytes in copies */
+	uint32_t gone;   /* in chunks that were known, and are held no more */
 	/* Whole chunks that the peer does not have, to be stored; ascending,
 	 * neighbours merged.  Copies may lie in them. */
 	struct cn_store_span *miss;

@@ -17,12 +17,14 @@
 #define TAKES_BYTES 0x08u
 #define TAKES_PAYLOAD 0x10u
 #define TAKES_KEY 0x20u
-#define TAKES_SERVICE 0x40u /* and client */
-#define TAKES_PEER 0x80u
-#define TAKES_ETAG 0x100u
-#define TAKES_INVITE 0x200u /* address, offers, expires_s */
-#define TAKES_JOIN 0x400u   /* token, forwards */
-#define TAKES_STORED 0x800u
+#define TAKES_SERVICE 0x40u
+#define TAKES_CLIENT 0x80u
+#define TAKES_TARGET 0x100u
+#define TAKES_PEER 0x200u
+#define TAKES_ETAG 0x400u
+#define TAKES_INVITE 0x800u /* address, offers, expires_s */
+#define TAKES_JOIN 0x1000u  /* token, forwards */
+#define TAKES_STORED 0x2000u
 
 static const struct {
 	const char *name;
@@ -36,10 +38,16 @@ static const struct {
 	    TAKES_CURSOR | TAKES_LIMIT },
 	[CN_COMMAND_STREAM_SHOW] = { "stream-show", CN_ACCESS_READ,
 	    TAKES_STREAM },
+	[CN_COMMAND_STREAM_WHY] = { "stream-why", CN_ACCESS_READ,
+	    TAKES_STREAM },
 	[CN_COMMAND_STREAM_KILL] = { "stream-kill", CN_ACCESS_CHANGE,
 	    TAKES_STREAM },
 	[CN_COMMAND_PEERS] = { "peers", CN_ACCESS_READ, 0 },
 	[CN_COMMAND_SERVICES] = { "services", CN_ACCESS_READ, 0 },
+	[CN_COMMAND_SERVICE_WHY] = { "service-why", CN_ACCESS_READ,
+	    TAKES_SERVICE },
+	[CN_COMMAND_SERVICE_TEST] = { "service-test", CN_ACCESS_READ,
+	    TAKES_TARGET },
 	[CN_COMMAND_CONFIG] = { "config", CN_ACCESS_READ, 0 },
 	[CN_COMMAND_CONFIG_DIFF] = { "config-diff", CN_ACCESS_READ, 0 },
 	[CN_COMMAND_CONFIG_WRITE] = { "config-write", CN_ACCESS_CHANGE,
@@ -65,7 +73,7 @@ static const struct {
 	[CN_COMMAND_STORE_IMPORT] = { "store-import", CN_ACCESS_CHANGE,
 	    TAKES_CURSOR | TAKES_PAYLOAD | TAKES_KEY },
 	[CN_COMMAND_STORE_WARM] = { "store-warm", CN_ACCESS_CHANGE,
-	    TAKES_SERVICE },
+	    TAKES_SERVICE | TAKES_CLIENT },
 	[CN_COMMAND_STORE_WARM_END] = { "store-warm-end", CN_ACCESS_CHANGE, 0 },
 	[CN_COMMAND_PROBE] = { "probe", CN_ACCESS_CHANGE,
 	    TAKES_PEER | TAKES_SERVICE | TAKES_STORED },
@@ -183,7 +191,8 @@ static const struct {
 	{ "payload", TAKES_PAYLOAD },
 	{ "key", TAKES_KEY },
 	{ "service", TAKES_SERVICE },
-	{ "client", TAKES_SERVICE },
+	{ "client", TAKES_CLIENT },
+	{ "target", TAKES_TARGET },
 	{ "peer", TAKES_PEER },
 	{ "etag", TAKES_ETAG },
 	{ "address", TAKES_INVITE },
@@ -390,6 +399,19 @@ read_service(const json_t *json, struct cn_request *request)
 }
 
 static int
+read_target(const json_t *json, struct cn_request *request)
+{
+	int err = read_text(
+	    json, "target", request, request->target, sizeof(request->target));
+
+	if (err == CN_OK && request->target[0] == '\0') {
+		return refuse(request, CN_REPLY_BAD_REQUEST,
+		    "'target' must be an address, HOST:PORT");
+	}
+	return err;
+}
+
+static int
 read_truth(
     const json_t *json, const char *name, struct cn_request *request, bool *ret)
 {
@@ -443,6 +465,9 @@ read_fields(const json_t *json, struct cn_request *request)
 	}
 	if (err == CN_OK && (takes & TAKES_SERVICE) != 0) {
 		err = read_service(json, request);
+	}
+	if (err == CN_OK && (takes & TAKES_TARGET) != 0) {
+		err = read_target(json, request);
 	}
 	if (err == CN_OK) {
 		err = read_pairing(json, takes, request);
@@ -606,7 +631,12 @@ cn_request_encode(const struct cn_request *request, struct cn_buf *out)
 	}
 	if ((takes & TAKES_SERVICE) != 0) {
 		put_text(json, "service", request->service, &failed);
+	}
+	if ((takes & TAKES_CLIENT) != 0) {
 		put_text(json, "client", request->client, &failed);
+	}
+	if ((takes & TAKES_TARGET) != 0) {
+		put_text(json, "target", request->target, &failed);
 	}
 	put_pairing(json, takes, request, &failed);
 	if ((takes & TAKES_STORED) != 0 && request->is_stored && failed == 0) {

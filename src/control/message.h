@@ -77,10 +77,14 @@ enum cn_command {
 	CN_COMMAND_STREAMS,     /* cn_reply_streams(), with cursor, limit */
 	CN_COMMAND_STREAM_SHOW, /* cn_reply_stream(), of `stream' */
 	CN_COMMAND_STREAM_KILL, /* cn_reply_done() */
+	CN_COMMAND_STREAM_WHY,  /* cn_reply_why(), of `stream' */
 	CN_COMMAND_PEERS,       /* cn_reply_peers() */
 	CN_COMMAND_SERVICES,    /* cn_reply_services(), offers too */
-	CN_COMMAND_CONFIG,      /* cn_reply_config(): effective, as YAML */
-	CN_COMMAND_CONFIG_DIFF, /* cn_reply_reload(): what a reload would do */
+	/* cn_reply_why(), of `service', which may be an offer */
+	CN_COMMAND_SERVICE_WHY,
+	CN_COMMAND_SERVICE_TEST, /* cn_reply_test(), of `target' */
+	CN_COMMAND_CONFIG,       /* cn_reply_config(): effective, as YAML */
+	CN_COMMAND_CONFIG_DIFF,  /* cn_reply_reload(): what a reload would do */
 	/* cn_reply_reload(), with `etag'; the new text follows the request. */
 	CN_COMMAND_CONFIG_WRITE,
 	CN_COMMAND_RELOAD,      /* cn_reply_reload() */
@@ -133,7 +137,8 @@ enum cn_reply_code {
 struct cn_request {
 	uint64_t id; /* the caller's; comes back in the reply */
 	enum cn_command command;
-	uint64_t stream; /* STREAM_SHOW, STREAM_KILL: cn_snap_stream.id */
+	/* STREAM_SHOW, STREAM_KILL, STREAM_WHY: cn_snap_stream.id */
+	uint64_t stream;
 	uint64_t cursor; /* where pages: 0 starts; else `next' of a reply */
 	uint32_t limit;  /* STREAMS: 1..CN_SNAP_STREAMS_PAGE */
 	uint64_t bytes;  /* STORE_TRIM: that may be left */
@@ -141,12 +146,14 @@ struct cn_request {
 	 * it could be read: they follow all the same. */
 	uint32_t payload;
 	uint8_t key[CN_REQUEST_KEY_BYTES]; /* STORE_EXPORT, _IMPORT */
-	char service[CN_SNAP_NAME];        /* STORE_WARM, PROBE */
-	bool is_stored;                    /* PROBE: both sides may keep it */
-	char client[CN_SNAP_TEXT];         /* STORE_WARM: an address; "" */
-	char peer[CN_SNAP_NAME];           /* PEER_..., INVITE, JOIN, PROBE */
-	char etag[CN_REQUEST_ETAG_MAX];    /* CONFIG_WRITE */
-	char token[CN_REQUEST_TOKEN_MAX];  /* JOIN */
+	/* STORE_WARM, SERVICE_WHY, PROBE */
+	char service[CN_SNAP_NAME];
+	char target[CN_SNAP_TEXT];        /* SERVICE_TEST: HOST:PORT */
+	bool is_stored;                   /* PROBE: both sides may keep it */
+	char client[CN_SNAP_TEXT];        /* STORE_WARM: an address; "" */
+	char peer[CN_SNAP_NAME];          /* PEER_..., INVITE, JOIN, PROBE */
+	char etag[CN_REQUEST_ETAG_MAX];   /* CONFIG_WRITE */
+	char token[CN_REQUEST_TOKEN_MAX]; /* JOIN */
 	/* INVITE: where the other gateway reaches us. */
 	char address[CN_REQUEST_ITEM_MAX];
 	uint32_t expires_s; /* INVITE; 0: CN_REQUEST_EXPIRES_S */
@@ -204,6 +211,10 @@ int cn_reply_peers(struct cn_buf *out, uint64_t id,
     const struct cn_snap_peers *peers) CN_MUSTCHECK;
 int cn_reply_services(struct cn_buf *out, uint64_t id,
     const struct cn_snap_services *services) CN_MUSTCHECK;
+int cn_reply_why(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_why *why) CN_MUSTCHECK;
+int cn_reply_test(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_test *test) CN_MUSTCHECK;
 /* What the `config' command tells; all borrowed. */
 struct cn_reply_config {
 	const char *file; /* the main one */

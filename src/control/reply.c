@@ -167,6 +167,18 @@ cn_reply_services(
 }
 
 int
+cn_reply_why(struct cn_buf *out, uint64_t id, const struct cn_snap_why *why)
+{
+	return reply_shape(out, id, &cn_snap_why_shape, why, 0);
+}
+
+int
+cn_reply_test(struct cn_buf *out, uint64_t id, const struct cn_snap_test *test)
+{
+	return reply_shape(out, id, &cn_snap_test_shape, test, 0);
+}
+
+int
 cn_reply_store(
     struct cn_buf *out, uint64_t id, const struct cn_snap_store *store)
 {

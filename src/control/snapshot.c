@@ -172,6 +172,7 @@ static const struct cn_shape_field stream_rows[] = {
 	BOOL(is_confirmed),
 	BOOL(fin_sent),
 	BOOL(fin_received),
+	TEXT(why),
 	STRUCT(sent, bytes_shape),
 	STRUCT(received, bytes_shape),
 };
@@ -356,6 +357,59 @@ static const struct cn_shape_field services_rows[] = {
 const struct cn_shape cn_snap_services_shape = SHAPE(services_rows);
 #undef S
 
+#define S struct cn_snap_finding
+static const struct cn_shape_field finding_rows[] = {
+	TEXT(reason),
+	TEXT(format),
+	U64(share),
+	U64(bytes),
+	U64(sent),
+	U64(received),
+	TEXT(text),
+	TEXT(evidence),
+	TEXT(fix),
+};
+static const struct cn_shape finding_shape = SHAPE(finding_rows);
+#undef S
+
+#define S struct cn_snap_why
+static const struct cn_shape_field why_rows[] = {
+	TEXT(service),
+	BOOL(is_ours),
+	U64(stream),
+	TEXT(peer),
+	TEXT(profile),
+	TEXT(scope),
+	TEXT(why),
+	STRUCT(fates, bytes_shape),
+	STRUCT(sent, bytes_shape),
+	STRUCT(received, bytes_shape),
+	LIST(findings, finding_shape, CN_SNAP_FINDINGS_MAX),
+};
+const struct cn_shape cn_snap_why_shape = SHAPE(why_rows);
+#undef S
+
+#define S struct cn_snap_rule
+static const struct cn_shape_field rule_rows[] = {
+	TEXT(kind),
+	TEXT(name),
+	TEXT(address),
+	TEXT(peers),
+	BOOL(is_match),
+	TEXT(text),
+};
+static const struct cn_shape rule_shape = SHAPE(rule_rows);
+#undef S
+
+#define S struct cn_snap_test
+static const struct cn_shape_field test_rows[] = {
+	TEXT(target),
+	U64(matches),
+	LIST(rules, rule_shape, CN_SNAP_RULES_MAX),
+};
+const struct cn_shape cn_snap_test_shape = SHAPE(test_rows);
+#undef S
+
 void
 cn_snap_status_clear(struct cn_snap_status *status)
 {
@@ -384,6 +438,18 @@ void
 cn_snap_join_clear(struct cn_snap_join *joined)
 {
 	cn_shape_clear(&cn_snap_join_shape, joined);
+}
+
+void
+cn_snap_why_clear(struct cn_snap_why *why)
+{
+	cn_shape_clear(&cn_snap_why_shape, why);
+}
+
+void
+cn_snap_test_clear(struct cn_snap_test *test)
+{
+	cn_shape_clear(&cn_snap_test_shape, test);
 }
 
 void

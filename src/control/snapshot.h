@@ -29,6 +29,8 @@
 #define CN_SNAP_TEXT 192u /* addresses, identities, errors; cut to fit */
 #define CN_SNAP_PATH 512u
 #define CN_SNAP_TOKEN 640u
+#define CN_SNAP_WORD 16u  /* one word: of a reason, a format */
+#define CN_SNAP_LONG 384u /* a sentence or two */
 
 /* Most elements of the lists; the gateway never has more. */
 #define CN_SNAP_PEERS_MAX 4096u
@@ -37,6 +39,8 @@
 #define CN_SNAP_CARRIERS_MAX 8u
 #define CN_SNAP_COUNTERS_MAX 1024u
 #define CN_SNAP_JOIN_NAMES_MAX 32u
+#define CN_SNAP_FINDINGS_MAX 32u
+#define CN_SNAP_RULES_MAX (2u * CN_SNAP_SERVICES_MAX)
 /* Streams in one reply; more come by the cursor. */
 #define CN_SNAP_STREAMS_PAGE 512u
 
@@ -178,7 +182,52 @@ struct cn_snap_stream {
 	uint64_t resent;
 	bool is_confirmed;
 	bool fin_sent, fin_received;
+	char why[CN_SNAP_WORD]; /* it is no less: "ok", "tls", "cold" */
 	struct cn_snap_bytes sent, received;
+};
+
+/* One reason why bytes crossed the WAN that might not have. */
+struct cn_snap_finding {
+	char reason[CN_SNAP_WORD]; /* "tls"; see doc/management.md */
+	char format[CN_SNAP_WORD]; /* "gzip", or "" */
+	uint64_t share;            /* of the WAN bytes, in thousandths */
+	uint64_t bytes;            /* WAN bytes, both directions */
+	uint64_t sent, received;   /* the same by direction */
+	char text[CN_SNAP_LONG];
+	char evidence[CN_SNAP_LONG]; /* what was counted */
+	char fix[CN_SNAP_LONG];
+};
+
+/* Of a stream, or of a service or offer with all its streams. */
+struct cn_snap_why {
+	char service[CN_SNAP_NAME];
+	bool is_ours;    /* a service; else an offer */
+	uint64_t stream; /* its id; 0: all of the service */
+	char peer[CN_SNAP_NAME];
+	char profile[CN_SNAP_NAME];
+	char scope[CN_SNAP_NAME]; /* of a service */
+	char why[CN_SNAP_WORD];
+	struct cn_snap_bytes fates; /* both directions */
+	struct cn_snap_bytes sent, received;
+	struct cn_snap_finding *findings; /* by bytes, the greatest first */
+	size_t findings_count;
+};
+
+/* Would a service or offer carry what is meant for some address? */
+struct cn_snap_rule {
+	char kind[CN_SNAP_WORD]; /* "service", "offer" */
+	char name[CN_SNAP_NAME];
+	char address[CN_SNAP_TEXT]; /* where it listens, or leads */
+	char peers[CN_SNAP_TEXT];   /* to or from which; comma between */
+	bool is_match;
+	char text[CN_SNAP_TEXT]; /* why, or why not */
+};
+
+struct cn_snap_test {
+	char target[CN_SNAP_TEXT];
+	uint64_t matches;
+	struct cn_snap_rule *rules;
+	size_t rules_count;
 };
 
 struct cn_snap_counter {
@@ -332,6 +381,8 @@ void cn_snap_streams_clear(struct cn_snap_streams *streams);
 void cn_snap_peers_clear(struct cn_snap_peers *peers);
 void cn_snap_services_clear(struct cn_snap_services *services);
 void cn_snap_join_clear(struct cn_snap_join *joined);
+void cn_snap_why_clear(struct cn_snap_why *why);
+void cn_snap_test_clear(struct cn_snap_test *test);
 
 /* Copy a text, cut where it is too long; dst_size >= 1. */
 void cn_snap_text(char *dst, size_t dst_size, const char *src);
@@ -349,6 +400,8 @@ extern const struct cn_shape cn_snap_streams_shape;
 extern const struct cn_shape cn_snap_stream_shape;
 extern const struct cn_shape cn_snap_peers_shape;
 extern const struct cn_shape cn_snap_services_shape;
+extern const struct cn_shape cn_snap_why_shape;
+extern const struct cn_shape cn_snap_test_shape;
 extern const struct cn_shape cn_snap_store_shape;
 extern const struct cn_shape cn_snap_walk_shape;
 extern const struct cn_shape cn_snap_warm_shape;

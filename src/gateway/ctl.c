@@ -16,6 +16,7 @@
 #include "gateway/daemon.h"
 #include "gateway/depot.h"
 #include "gateway/handover.h"
+#include "gateway/rules.h"
 #include "net/listener.h"
 
 #define FOLDER_MODE 0750
@@ -174,7 +175,25 @@ cn_ctl_finish(struct cn_ctl_caller *caller, uint64_t id, int err)
 	}
 }
 
-/* ---- questions ---- */
+/* ---- questions for the daemon itself ---- */
+
+static int
+reply_test(struct cn_daemon *daemon, const struct cn_request *request,
+    struct cn_buf *out)
+{
+	struct cn_snap_test test;
+	const char *what = NULL;
+	int err = cn_rules_test(daemon, request->target, &test, &what);
+
+	if (err == CN_OK) {
+		err = cn_reply_test(out, request->id, &test);
+	} else if (err == CN_EINVAL) {
+		err = cn_reply_error(out, request->id, CN_REPLY_BAD_REQUEST,
+		    NULL, "'target' is no address: %s", what);
+	}
+	cn_snap_test_clear(&test);
+	return err;
+}
 
 /* Returns CN_EAGAIN when the reply follows later. */
 static int
@@ -185,6 +204,8 @@ serve(struct cn_ctl_caller *caller, const struct cn_request *request)
 	switch (request->command) {
 	case CN_COMMAND_VERSION:
 		return cn_reply_version(&caller->reply, request->id);
+	case CN_COMMAND_SERVICE_TEST:
+		return reply_test(caller->ctl->daemon, request, &caller->reply);
 	case CN_COMMAND_CONFIG:
 	case CN_COMMAND_CONFIG_DIFF:
 	case CN_COMMAND_CONFIG_WRITE:
@@ -201,6 +222,8 @@ serve(struct cn_ctl_caller *caller, const struct cn_request *request)
 	case CN_COMMAND_STREAMS:
 	case CN_COMMAND_STREAM_SHOW:
 	case CN_COMMAND_STREAM_KILL:
+	case CN_COMMAND_STREAM_WHY:
+	case CN_COMMAND_SERVICE_WHY:
 	case CN_COMMAND_PEERS:
 	case CN_COMMAND_SERVICES:
 	case CN_COMMAND_STORE:

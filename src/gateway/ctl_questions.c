@@ -6,6 +6,7 @@
 #include "gateway/ctl_private.h"
 #include "gateway/daemon.h"
 #include "gateway/picture.h"
+#include "gateway/reasons.h"
 #include "gateway/report.h"
 
 struct question {
@@ -123,6 +124,33 @@ reply_stream(struct question *question, struct cn_buf *out)
 	    "no stream %llu", (unsigned long long)request->stream);
 }
 
+/* Why a stream, or a service or offer, is no less. */
+static int
+reply_why(struct question *question, struct cn_buf *out)
+{
+	const struct cn_request *request = &question->request;
+	bool is_stream = request->command == CN_COMMAND_STREAM_WHY;
+	uint32_t workers = question->daemon->shared.workers;
+	struct cn_snap_why why;
+	int err = is_stream
+	    ? cn_reasons_stream(
+		  question->daemon, question->reports, workers, &why)
+	    : cn_reasons_service(question->daemon, question->reports, workers,
+		  request->service, &why);
+
+	if (err == CN_OK) {
+		err = cn_reply_why(out, request->id, &why);
+	} else if (err == CN_ENOENT && is_stream) {
+		err = cn_reply_error(out, request->id, CN_REPLY_NOT_FOUND, NULL,
+		    "no stream %llu", (unsigned long long)request->stream);
+	} else if (err == CN_ENOENT) {
+		err = cn_reply_error(out, request->id, CN_REPLY_NOT_FOUND, NULL,
+		    "no service or offer is called '%s'", request->service);
+	}
+	cn_snap_why_clear(&why);
+	return err;
+}
+
 static int
 compose(struct question *question, struct cn_buf *out)
 {
@@ -145,6 +173,10 @@ compose(struct question *question, struct cn_buf *out)
 		return reply_stream(question, out);
 	case CN_COMMAND_STORE:
 		return reply_store(question, out);
+	case CN_COMMAND_STREAM_WHY:
+	case CN_COMMAND_SERVICE_WHY:
+		return reply_why(question, out);
+	case CN_COMMAND_SERVICE_TEST:
 	case CN_COMMAND_NONE:
 	case CN_COMMAND_VERSION:
 	case CN_COMMAND_CONFIG:
@@ -240,9 +272,16 @@ ask_worker(struct cn_task *task, void *owner)
 	case CN_COMMAND_STREAM_KILL:
 		cn_report_kill(worker, request->stream, report);
 		break;
+	case CN_COMMAND_STREAM_WHY:
+		cn_report_stream_why(worker, request->stream, report);
+		break;
+	case CN_COMMAND_SERVICE_WHY:
+		cn_report_service_why(worker, request->service, report);
+		break;
 	case CN_COMMAND_STATUS:
 	case CN_COMMAND_PEERS:
 	case CN_COMMAND_SERVICES:
+	case CN_COMMAND_SERVICE_TEST:
 	case CN_COMMAND_STORE:
 	case CN_COMMAND_NONE:
 	case CN_COMMAND_VERSION:

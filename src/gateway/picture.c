@@ -182,8 +182,8 @@ cn_picture_peers(struct cn_daemon *daemon, struct cn_report *reports,
 /* ---- services and offers ---- */
 
 /* Ended streams and live ones. */
-static void
-sum_bytes(const struct cn_tally *tally, const struct cn_report *reports,
+void
+cn_picture_sum(const struct cn_tally *tally, const struct cn_report *reports,
     size_t count, struct cn_snap_bytes *sent, struct cn_snap_bytes *received)
 {
 	cn_tally_bytes(tally, sent, received);
@@ -211,10 +211,8 @@ last_refusal(const struct cn_tally *tally, char *out, size_t cap)
 	}
 }
 
-static void
-fill_service(struct cn_daemon *daemon, const struct cn_report *reports,
-    size_t count, const struct cn_plan_service *from,
-    struct cn_snap_service *ret)
+const char *
+cn_picture_scope(enum cn_config_scope scope)
 {
 	static const char *const scopes[] = {
 		[CN_CONFIG_SCOPE_CONNECTION] = "connection",
@@ -222,6 +220,15 @@ fill_service(struct cn_daemon *daemon, const struct cn_report *reports,
 		[CN_CONFIG_SCOPE_SERVICE] = "service",
 		[CN_CONFIG_SCOPE_PEER] = "peer",
 	};
+
+	return scopes[scope];
+}
+
+static void
+fill_service(struct cn_daemon *daemon, const struct cn_report *reports,
+    size_t count, const struct cn_plan_service *from,
+    struct cn_snap_service *ret)
+{
 	const struct cn_config_service *config = from->config;
 	struct cn_registry_peer_info info;
 
@@ -231,12 +238,13 @@ fill_service(struct cn_daemon *daemon, const struct cn_report *reports,
 	cn_snap_text(ret->peer, sizeof(ret->peer), config->peer);
 	cn_snap_text(ret->offer, sizeof(ret->offer), config->offer);
 	cn_snap_text(ret->profile, sizeof(ret->profile), config->profile);
-	cn_snap_text(ret->scope, sizeof(ret->scope), scopes[config->scope]);
+	cn_snap_text(
+	    ret->scope, sizeof(ret->scope), cn_picture_scope(config->scope));
 	ret->streams = atomic_load(&from->tally->live);
 	ret->opened = atomic_load(&from->tally->opened);
 	ret->refused = atomic_load(&from->tally->refused);
 	ret->resets = atomic_load(&from->tally->resets);
-	sum_bytes(from->tally, reports, count, &ret->sent, &ret->received);
+	cn_picture_sum(from->tally, reports, count, &ret->sent, &ret->received);
 	last_refusal(from->tally, ret->error, sizeof(ret->error));
 	ret->state =
 	    daemon->state == CN_DAEMON_RUNNING ? CN_SNAP_UP : CN_SNAP_DRAINING;
@@ -283,7 +291,7 @@ fill_offer(const struct cn_report *reports, size_t count,
 	ret->opened = atomic_load(&from->tally->opened);
 	ret->refused = atomic_load(&from->tally->refused);
 	ret->resets = atomic_load(&from->tally->resets);
-	sum_bytes(from->tally, reports, count, &ret->sent, &ret->received);
+	cn_picture_sum(from->tally, reports, count, &ret->sent, &ret->received);
 	last_refusal(from->tally, ret->error, sizeof(ret->error));
 }
 

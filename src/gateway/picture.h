@@ -35,6 +35,13 @@ int cn_picture_services(struct cn_daemon *daemon,
 int cn_picture_store(struct cn_daemon *daemon, const struct cn_report *reports,
     size_t count, struct cn_snap_store *ret) CN_MUSTCHECK;
 
+/* What a service's or offer's streams moved, the ended and the live. */
+void cn_picture_sum(const struct cn_tally *tally,
+    const struct cn_report *reports, size_t count, struct cn_snap_bytes *sent,
+    struct cn_snap_bytes *received);
+/* The name of a scope. */
+const char *cn_picture_scope(enum cn_config_scope scope);
+
 /* @next  cursor of the following page; 0: this is the last */
 int cn_picture_streams(struct cn_daemon *daemon,
     const struct cn_report *reports, size_t count, size_t limit,

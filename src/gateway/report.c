@@ -263,6 +263,8 @@ report_sums(const struct cn_linkhost *host, struct cn_report *ret)
 		cn_snap_bytes_add(&tally->sent, &bytes);
 		cn_tally_snap(&stats.received, &bytes);
 		cn_snap_bytes_add(&tally->received, &bytes);
+		cn_costs_add(&tally->sent_costs, &stats.sent_losses);
+		cn_costs_add(&tally->received_costs, &stats.received_losses);
 		ret->counters[CN_COUNTER_LAN_IN] += stats.sent.lan;
 		ret->counters[CN_COUNTER_LAN_OUT] += stats.received.lan;
 		ret->counters[CN_COUNTER_BYTES_RESENT] += stats.resent;
@@ -343,6 +345,24 @@ stream_state(
 						      : CN_SNAP_UP;
 }
 
+/* One word for lists, which know nothing of the service's rules. */
+static const char *
+word_of(
+    const struct cn_stream_stats *stats, const struct cn_snap_stream *stream)
+{
+	struct cn_costs sent = { 0 }, received = { 0 };
+	struct cn_why_facts facts;
+
+	facts.sent = stream->sent;
+	facts.received = stream->received;
+	facts.costs = 0;
+	cn_costs_add(&sent, &stats->sent_losses);
+	cn_costs_add(&received, &stats->received_losses);
+	cn_costs_tell(&sent, true, CN_WHY_DEDUP_OFF, &facts);
+	cn_costs_tell(&received, false, CN_WHY_DEDUP_OFF, &facts);
+	return cn_why_word(&facts);
+}
+
 static void
 report_session(
     const struct cn_session *session, uint64_t now, struct cn_snap_stream *ret)
@@ -381,6 +401,7 @@ report_session(
 	ret->fin_received = stats.fin_received;
 	cn_tally_snap(&stats.sent, &ret->sent);
 	cn_tally_snap(&stats.received, &ret->received);
+	cn_snap_text(ret->why, sizeof(ret->why), word_of(&stats, ret));
 }
 
 static int
@@ -483,6 +504,85 @@ cn_report_stream(struct cn_worker *worker, uint64_t id, struct cn_report *ret)
 	ret->is_found = true;
 	ret->streams_count = 1;
 	report_session(session, cn_clock_us(), ret->streams);
+}
+
+/* ---- why ---- */
+
+/* A client's address without its port. */
+static void
+host_of(const char *client, char *out, size_t cap)
+{
+	char *colon;
+
+	cn_snap_text(out, cap, client);
+	colon = strrchr(out, ':');
+	if (colon != NULL) {
+		*colon = '\0';
+	}
+}
+
+static void
+note_client(const struct cn_session *session, struct cn_report *ret)
+{
+	char host[CN_SNAP_TEXT];
+
+	if (ret->has_other_clients) {
+		return;
+	}
+	host_of(session->client, host, sizeof(host));
+	if (ret->client[0] == '\0') {
+		cn_snap_text(ret->client, sizeof(ret->client), host);
+	}
+	ret->has_other_clients = strcmp(ret->client, host) != 0;
+}
+
+/* Where those who use the service now are from. */
+static void
+note_clients(
+    const struct cn_worker *worker, const char *service, struct cn_report *ret)
+{
+	const struct cn_list *item, *inner;
+
+	CN_LIST_EACH(&worker->hosts, item)
+	{
+		const struct cn_linkhost *host =
+		    CN_LIST_ENTRY(item, struct cn_linkhost, item);
+
+		CN_LIST_EACH(&host->sessions, inner)
+		{
+			const struct cn_session *session =
+			    CN_LIST_ENTRY(inner, struct cn_session, item);
+
+			if (strcmp(session->tally->name, service) == 0) {
+				note_client(session, ret);
+			}
+		}
+	}
+}
+
+void
+cn_report_stream_why(
+    struct cn_worker *worker, uint64_t id, struct cn_report *ret)
+{
+	const struct cn_session *session = find_session(worker, id);
+	struct cn_stream_stats stats;
+
+	cn_report_stream(worker, id, ret);
+	if (!ret->is_found) {
+		return;
+	}
+	cn_stream_stats(session->stream, &stats);
+	cn_costs_add(&ret->sent_costs, &stats.sent_losses);
+	cn_costs_add(&ret->received_costs, &stats.received_losses);
+	note_clients(worker, session->tally->name, ret);
+}
+
+void
+cn_report_service_why(
+    struct cn_worker *worker, const char *service, struct cn_report *ret)
+{
+	cn_report_status(worker, ret);
+	note_clients(worker, service, ret);
 }
 
 void

@@ -32,6 +32,7 @@ struct cn_report_link {
 struct cn_report_tally {
 	struct cn_tally *tally; /* counted */
 	struct cn_snap_bytes sent, received;
+	struct cn_costs sent_costs, received_costs;
 };
 
 struct cn_report {
@@ -45,7 +46,11 @@ struct cn_report {
 	uint64_t pool_used, pool_limit, pool_promised;
 	uint64_t wan_sent, wan_received;
 	bool is_found; /* the stream that was asked for */
-	int err;       /* CN_ENOMEM: it is not complete */
+	/* Of that stream; where the clients of its service are from. */
+	struct cn_costs sent_costs, received_costs;
+	char client[CN_SNAP_TEXT]; /* host of one of them; "" */
+	bool has_other_clients;    /* there are others */
+	int err;                   /* CN_ENOMEM: it is not complete */
 };
 
 /* Links, sums and counters. */
@@ -56,6 +61,12 @@ void cn_report_streams(struct cn_worker *worker, uint64_t above, size_t limit,
 /* That stream alone. */
 void cn_report_stream(
     struct cn_worker *worker, uint64_t id, struct cn_report *ret);
+/* That stream, and what it lost bytes to. */
+void cn_report_stream_why(
+    struct cn_worker *worker, uint64_t id, struct cn_report *ret);
+/* As cn_report_status(), and where that service's clients are from. */
+void cn_report_service_why(
+    struct cn_worker *worker, const char *service, struct cn_report *ret);
 /* Reset that stream by hand. */
 void cn_report_kill(
     struct cn_worker *worker, uint64_t id, struct cn_report *ret);

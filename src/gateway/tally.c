@@ -69,6 +69,8 @@ cn_tally_add(struct cn_tally *tally, const struct cn_stream_stats *stats)
 {
 	add(&tally->sent, &stats->sent);
 	add(&tally->received, &stats->received);
+	cn_costs_sum_add(&tally->sent_costs, &stats->sent_losses);
+	cn_costs_sum_add(&tally->received_costs, &stats->received_losses);
 }
 
 static uint64_t

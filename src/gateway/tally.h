@@ -16,6 +16,7 @@
 
 #include "base/attr.h"
 #include "control/snapshot.h"
+#include "gateway/costs.h"
 #include "link/link.h"
 
 struct cn_tally_bytes {
@@ -31,6 +32,7 @@ struct cn_tally {
 	_Atomic uint64_t resets; /* of these: ended badly later */
 	/* Of streams that are gone. */
 	struct cn_tally_bytes sent, received;
+	struct cn_costs_sum sent_costs, received_costs;
 	/* Of the last refusal: enum cn_reset; 0: none. */
 	_Atomic uint32_t refusal;
 	bool is_offer;

@@ -35,6 +35,7 @@ struct block {
 	struct {
 		struct cn_stream *stream;
 		size_t len;
+		bool is_raw;
 	} share[BLOCK_SHARES];
 	unsigned shares;
 	size_t data_bytes;
@@ -451,6 +452,16 @@ is_opaque(struct cn_stream *s, const uint8_t *bytes, size_t len)
 	return s->is_opaque;
 }
 
+/* What keeps small data from being coded. */
+static enum cn_loss
+why_raw(const struct block *b, const struct cn_stream *s, bool can_code)
+{
+	return s->profile.level_max <= 0 ? CN_LOSS_RULE
+	    : b->link->is_coding_off     ? CN_LOSS_DAMAGE
+	    : !can_code                  ? CN_LOSS_MEMORY
+					 : CN_LOSS_OPAQUE;
+}
+
 /* What a lane's stream may put into this block now. */
 static size_t
 data_room(const struct block *b, const struct cn_stream *s)
@@ -485,18 +496,20 @@ put_data(struct block *b, struct cn_stream *s, size_t len, bool is_raw)
 	s->pending_us = 0;
 	cn_stream_wake(s);
 	b->data_bytes += len;
+	if (b->shares < BLOCK_SHARES) {
+		b->share[b->shares].stream = s;
+		b->share[b->shares].len = len;
+		b->share[b->shares].is_raw = is_raw;
+		b->shares++;
+	}
 	if (is_raw) {
 		s->sent.raw += len;
+		s->sent.framing += cn_frame_size(&frame) - len;
 		b->link->stats.sent.raw += len;
 		return;
 	}
 	s->sent.literal += len;
 	b->link->stats.sent.literal += len;
-	if (b->shares < BLOCK_SHARES) {
-		b->share[b->shares].stream = s;
-		b->share[b->shares].len = len;
-		b->shares++;
-	}
 }
 
 enum verdict { VERDICT_NONE, VERDICT_CODED, VERDICT_RAW };
@@ -521,6 +534,10 @@ put_lane_stream(
 	    (len == 0 || !is_opaque(s, span.data, len))) {
 		mine = VERDICT_CODED;
 	}
+	if (len > 0) {
+		cn_loss_look_sent(
+		    s, s->next, span.data, len, mine == VERDICT_RAW);
+	}
 	if (*verdict != VERDICT_NONE && *verdict != mine) {
 		return false;
 	}
@@ -532,6 +549,9 @@ put_lane_stream(
 		len = data_room(b, s);
 		if (len == 0) {
 			return false;
+		}
+		if (mine == VERDICT_RAW) {
+			cn_loss_sent(s, why_raw(b, s, can_code), len);
 		}
 		put_data(b, s, len, mine == VERDICT_RAW);
 	}
@@ -587,11 +607,16 @@ put_lane(struct block *b, struct cn_lane **ret)
 
 /* Tell the streams of the block what their bytes cost on the wire. */
 static void
-account_coded(struct block *b, size_t coded_len)
+account(struct block *b, size_t head_len, size_t coded_len)
 {
 	for (unsigned i = 0; i < b->shares; i++) {
-		b->share[i].stream->sent.coded +=
-		    coded_len * b->share[i].len / b->data_bytes;
+		struct cn_link_bytes *sent = &b->share[i].stream->sent;
+
+		sent->framing += head_len * b->share[i].len / b->data_bytes;
+		if (!b->share[i].is_raw) {
+			sent->coded +=
+			    coded_len * b->share[i].len / b->data_bytes;
+		}
 	}
 	b->link->stats.sent.coded += coded_len;
 }
@@ -631,9 +656,7 @@ finish(struct block *b, struct cn_lane *lane, size_t raw_len, uint8_t *out,
 	cn_sent_end(&b->slot->sent,
 	    head.is_coded ? (uint32_t)head.lane : CN_SENT_NO_LANE,
 	    head.generation);
-	if (head.is_coded) {
-		account_coded(b, coded_len);
-	}
+	account(b, n, coded_len);
 	b->link->stats.blocks_sent++;
 	return n + raw_len + coded_len;
 }

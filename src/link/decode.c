@@ -352,6 +352,7 @@ static int
 take_plain(struct decoding *d, const uint8_t *plain)
 {
 	const struct cn_batch_head *head = &d->in->head;
+	size_t literals;
 
 	if (d->refs->stores > 0 &&
 	    (d->s->is_unstored ||
@@ -359,8 +360,9 @@ take_plain(struct decoding *d, const uint8_t *plain)
 		    plain, d->now, tell_lack, d) != CN_OK)) {
 		return bad_store(d);
 	}
-	cn_dispatch_count_batch(d->s, head,
-	    d->in->has_copies ? d->refs->literal_len : head->plain_len);
+	literals = d->in->has_copies ? d->refs->literal_len : head->plain_len;
+	cn_dispatch_count_batch(d->s, head, literals);
+	cn_loss_take_batch(d->s, head, plain, literals);
 	keep_history(d->link, d->s, head, plain, d->now);
 	return cn_dispatch_error(deliver(d, plain), d->taken);
 }

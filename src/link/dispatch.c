@@ -236,6 +236,24 @@ follow_history(struct cn_stream *s, const struct cn_frame_data *data)
 	}
 }
 
+/* Its share of the block that brought it, and why that was no less. */
+static void
+count_data(struct cn_stream *s, const struct cn_frame_data *data,
+    const struct cn_taken *taken)
+{
+	size_t plain_len = CN_MAX(taken->plain_len, data->len);
+
+	if (taken->is_coded) {
+		s->received_bytes.coded +=
+		    taken->coded_len * data->len / plain_len;
+	} else {
+		cn_loss_take_raw(s, data->data, data->len);
+	}
+	s->received_bytes.framing += taken->head_len * data->len / plain_len;
+	cn_loss_look_received(
+	    s, data->offset, data->data, data->len, !taken->is_coded);
+}
+
 static int
 take_data(struct cn_link *link, const struct cn_frame_data *data,
     struct cn_taken *taken, uint64_t now)
@@ -247,6 +265,7 @@ take_data(struct cn_link *link, const struct cn_frame_data *data,
 		return cn_dispatch_orphan(link, data->stream, taken);
 	}
 	cn_dispatch_count(s, taken->is_coded, data->len, 0);
+	count_data(s, data, taken);
 	follow_history(s, data);
 	return cn_dispatch_error(
 	    cn_deliver_bytes(s, data->offset, data->data, data->len, now),

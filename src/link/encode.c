@@ -286,6 +286,50 @@ choose_level(const struct making *m, uint64_t now)
 	    now);
 }
 
+/* What kept literals from being coded. */
+static enum cn_loss
+why_raw(const struct making *m)
+{
+	return m->is_again                      ? CN_LOSS_AGAIN
+	    : m->link->is_coding_off            ? CN_LOSS_DAMAGE
+	    : m->s->profile.level_max <= 0      ? CN_LOSS_RULE
+	    : m->batch.payload_len < CODE_LEAST ? CN_LOSS_SHORT
+						: CN_LOSS_OPAQUE;
+}
+
+/* What kept them from being copies. */
+static enum cn_loss
+why_literal(const struct making *m)
+{
+	return m->is_again                              ? CN_LOSS_AGAIN
+	    : m->s->is_unstored || !m->s->profile.dedup ? CN_LOSS_UNSTORED
+	    : m->link->is_coding_off                    ? CN_LOSS_DAMAGE
+	    : m->link->config.dedup == NULL             ? CN_LOSS_NO_STORE
+	    : !m->slot->has_dedup                       ? CN_LOSS_PEER_STORE
+	    : m->head->plain_len < DEDUP_LEAST          ? CN_LOSS_SHORT
+							: CN_LOSS_NEW;
+}
+
+/* What the literals cost, by what kept them from being less. */
+static void
+account_losses(const struct making *m)
+{
+	bool is_raw = m->head->coding == CN_CODING_RAW;
+	uint64_t literals = m->batch.literals_len;
+	uint64_t gone = CN_MIN((uint64_t)m->batch.gone, literals);
+	uint64_t cost = is_raw ? literals : m->head->coded_len;
+	enum cn_loss loss = is_raw ? why_raw(m) : why_literal(m);
+
+	cn_loss_look_sent(m->s, m->head->offset, m->slot->plain,
+	    m->head->plain_len, is_raw && loss == CN_LOSS_OPAQUE);
+	if (literals == 0) {
+		return;
+	}
+	gone = cost * gone / literals;
+	cn_loss_sent(m->s, CN_LOSS_GONE, gone);
+	cn_loss_sent(m->s, loss, cost - gone);
+}
+
 static void
 account(const struct making *m)
 {
@@ -342,5 +386,6 @@ cn_encode_batch(struct cn_link *link, struct cn_slot *slot, struct cn_stream *s,
 	}
 	head->hash = cn_block_batch_hash(head, slot->plain, head->plain_len);
 	account(&m);
+	account_losses(&m);
 	return CN_OK;
 }

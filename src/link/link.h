@@ -32,6 +32,7 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "codec/kind.h"
 #include "wire/frame.h"
 #include "wire/hello.h"
 
@@ -304,9 +305,37 @@ struct cn_link_bytes {
 	uint64_t framing; /* wire bytes of heads, frames and control */
 };
 
+/* Why bytes were not copies, or not even coded. */
+enum cn_loss {
+	/* They went as they are: */
+	CN_LOSS_OPAQUE, /* encrypted or compressed already */
+	CN_LOSS_RULE,   /* the profile says so */
+	CN_LOSS_DAMAGE, /* coding is off after damaged blocks */
+	CN_LOSS_MEMORY, /* there was no context for them */
+	CN_LOSS_AGAIN,  /* they were lost, and went again */
+	CN_LOSS_SHORT,  /* too few between copies */
+	CN_LOSS_PEER,   /* received: the peer chose to, and they would code */
+	/* They were no copies: */
+	CN_LOSS_NEW,      /* neither side had seen them */
+	CN_LOSS_GONE,     /* they had been in the store (of these, some raw) */
+	CN_LOSS_UNSTORED, /* the service's rule, or the peer's, is not to */
+	CN_LOSS_NO_STORE, /* we have no store */
+	CN_LOSS_PEER_STORE, /* the peer has none */
+	CN_LOSS_UNSAID,     /* received: the peer knows why */
+	CN_LOSS_MAX
+};
+
+/* One direction: the wire bytes of batches, and of raw small data, by what
+ * kept them from being less; coded small data is the rest. */
+struct cn_link_losses {
+	uint64_t wan[CN_LOSS_MAX];
+	enum cn_kind kind; /* of the bytes, as far as they were recognised */
+};
+
 struct cn_stream_stats {
 	struct cn_link_bytes sent;
 	struct cn_link_bytes received;
+	struct cn_link_losses sent_losses, received_losses;
 	uint64_t opened_us;
 	uint64_t unacked;     /* bytes retained */
 	uint64_t window_sent; /* credit that the peer gave beyond acked */

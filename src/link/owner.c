@@ -363,6 +363,7 @@ cn_stream_stats(const struct cn_stream *s, struct cn_stream_stats *ret)
 	memset(ret, 0, sizeof(*ret));
 	ret->sent = s->sent;
 	ret->received = s->received_bytes;
+	cn_loss_stats(s, ret);
 	ret->opened_us = s->opened_us;
 	ret->unacked = s->tx.end - s->tx.start;
 	ret->window_sent =

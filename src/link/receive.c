@@ -47,7 +47,9 @@ take_lane_block(struct cn_link *link, struct cn_slot *slot,
 	uint64_t number = slot->received_blocks++;
 	const uint8_t *plain = f->body;
 	size_t len = head->raw_len;
-	struct cn_taken taken = { 0 };
+	struct cn_taken taken = { .plain_len = head->plain_len,
+		.coded_len = head->coded_len,
+		.head_len = slot->fragment_head };
 	int r;
 
 	link->stats.blocks_received++;
@@ -92,6 +94,17 @@ take_lane_block(struct cn_link *link, struct cn_slot *slot,
 	return cn_receive_settled(link, slot, number, &taken, now);
 }
 
+/* Of the batch that is being taken. */
+static void
+count_head(struct cn_link *link, struct cn_slot *slot)
+{
+	struct cn_stream *s = cn_dispatch_live(link, slot->in.head.stream);
+
+	if (s != NULL) {
+		s->received_bytes.framing += slot->fragment_head;
+	}
+}
+
 static int
 take_fragment(struct cn_link *link, struct cn_slot *slot,
     const struct cn_fragment *f, uint64_t now)
@@ -110,11 +123,13 @@ take_fragment(struct cn_link *link, struct cn_slot *slot,
 		if (r != CN_OK) {
 			return r;
 		}
+		count_head(link, slot);
 		return cn_decode_bytes(link, slot, f->body, f->body_len, now);
 	case CN_FRAGMENT_MORE:
 		if (!slot->taking.is_active) {
 			return CN_EPROTO;
 		}
+		count_head(link, slot);
 		return cn_decode_bytes(link, slot, f->body, f->body_len, now);
 	}
 	return CN_EPROTO;
@@ -145,6 +160,7 @@ cn_link_receive(struct cn_link *link, uint32_t number, const uint8_t *bytes,
 		}
 		at += part;
 		link->stats.received.framing += part;
+		slot->fragment_head = part - f.body_len;
 		r = take_fragment(link, slot, &f, now);
 		if (r != CN_OK) {
 			break;

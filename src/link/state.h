@@ -19,6 +19,7 @@
  *   deliver.c   what comes in: reassembly, FIN, credit
  *   sent.c      block -> frames, until BLOCK_ACK or NACK
  *   lanes.c     lanes of a carrier, both ways
+ *   losses.c    what bytes are, and why they were not less on the wire
  *
  * The one idea: no frame is queued.  A stream has `due' bits; each says that
  * a frame of a kind must be made from the stream's state the next time its
@@ -160,6 +161,7 @@ struct cn_stream {
 	unsigned told;        /* enum cn_told */
 	uint32_t store_wakes; /* the link's wakes when it began to wait */
 	uint32_t parked_look; /* the link's look at which one went on waiting */
+	unsigned piece_count; /* in pieces */
 	struct cn_list due_item;     /* in the slot's urgent or lazy */
 	struct cn_list small_item;   /* in the lane's streams */
 	struct cn_list bulk_item;    /* in the slot's bulk or background */
@@ -198,7 +200,6 @@ struct cn_stream {
 	struct cn_ring rx;
 	struct cn_digest rx_digest; /* of [0, received) */
 	struct cn_list pieces;      /* out of order, by offset */
-	unsigned piece_count;
 	struct cn_history rx_hist;
 	uint64_t send_hist_us, recv_hist_us; /* last use of the histories */
 	uint64_t granted;                    /* credit told or to be told */
@@ -212,10 +213,17 @@ struct cn_stream {
 	bool is_shut;    /* the owner shut the local socket down */
 	bool is_keeping; /* the sender asked to keep history */
 	uint8_t parked;  /* batches that wait for the store */
+	uint8_t sent_kind, received_kind; /* enum cn_kind */
 
 	size_t walk; /* its place, for cn_link_next_stream() */
 	struct cn_link_bytes sent, received_bytes;
+	struct cn_loss_sums *losses; /* owned; NULL: nothing was lost yet */
 	uint64_t resent;
+};
+
+/* Of the batches and raw small data of a stream, by direction. */
+struct cn_loss_sums {
+	uint64_t sent[CN_LOSS_MAX], received[CN_LOSS_MAX];
 };
 
 /* A lane that we send on, or a scope that has none now. */
@@ -395,6 +403,7 @@ struct cn_slot {
 		size_t got;
 		bool is_active;
 	} taking;
+	size_t fragment_head; /* bytes of the head of the one being taken */
 };
 
 struct cn_link {
@@ -559,6 +568,10 @@ struct cn_taken {
 	enum cn_close close;      /* the peer's CLOSE; 0: none */
 	bool is_closed;
 	bool is_coded; /* came through a lane */
+	/* Of its data a stream pays for its share, by its part of these. */
+	size_t plain_len; /* bytes of frames */
+	size_t coded_len; /* what the lane made of them */
+	size_t head_len;  /* of the block */
 };
 
 /* Act on the frames of a verified block; CN_OK or why the carrier ends. */
@@ -638,6 +651,24 @@ int cn_lane_in_block(struct cn_link *link, struct cn_slot *slot,
     const struct cn_lane_head *head, const uint8_t *coded, uint8_t *out);
 void cn_lane_in_close(struct cn_link *link, struct cn_slot *slot, uint64_t lane,
     uint64_t generation);
+
+/* ---- losses.c ---- */
+
+/* So many bytes on the wire could have been less but for that. */
+void cn_loss_sent(struct cn_stream *s, enum cn_loss loss, uint64_t wan);
+void cn_loss_received(struct cn_stream *s, enum cn_loss loss, uint64_t wan);
+/* What are the bytes at that offset?  Looks at the first of a direction, and
+ * later at what is opaque, until it knows. */
+void cn_loss_look_sent(struct cn_stream *s, uint64_t offset,
+    const uint8_t *bytes, size_t len, bool is_opaque);
+void cn_loss_look_received(struct cn_stream *s, uint64_t offset,
+    const uint8_t *bytes, size_t len, bool is_opaque);
+/* A batch was received: why was it no less? */
+void cn_loss_take_batch(struct cn_stream *s, const struct cn_batch_head *head,
+    const uint8_t *plain, size_t literals);
+/* Likewise raw small data. */
+void cn_loss_take_raw(struct cn_stream *s, const uint8_t *bytes, size_t len);
+void cn_loss_stats(const struct cn_stream *s, struct cn_stream_stats *ret);
 
 /* ---- link.c ---- */
 

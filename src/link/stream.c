@@ -157,6 +157,7 @@ cn_stream_free(struct cn_stream *s)
 	cn_list_remove(&s->due_item);
 	cn_list_remove(&s->order_item);
 	cn_list_remove(&s->event_item);
+	cn_free(s->losses);
 	cn_free(s->service);
 	cn_free(s->client);
 	cn_free(s);

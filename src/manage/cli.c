@@ -38,6 +38,24 @@ say(const char *what, const char *fmt, va_list args)
 	(void)fputc('\n', stderr);
 }
 
+bool
+cn_cli_stream(const struct cn_args *args, uint64_t *ret)
+{
+	const char *text = args->word[0];
+	char *end;
+
+	errno = 0;
+	unsigned long long id = strtoull(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 ||
+	    id == 0 || id > INT64_MAX) {
+		(void)cn_cli_usage(
+		    args, "'%s' is not the id of a stream", text);
+		return false;
+	}
+	*ret = id;
+	return true;
+}
+
 void
 cn_cli_error(const char *fmt, ...)
 {

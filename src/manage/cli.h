@@ -61,6 +61,7 @@ enum cn_option {
 	CN_OPTION_EXPIRES,
 	CN_OPTION_NAME,
 	CN_OPTION_LISTEN,
+	CN_OPTION_BATCH,
 	CN_OPTION_SECONDS,
 	CN_OPTION_MAX
 };
@@ -127,6 +128,9 @@ enum cn_exit cn_cli_usage(const struct cn_args *args, const char *fmt, ...)
 /* An option's whole number, or fallback; false after a usage error. */
 bool cn_cli_number(const struct cn_args *args, enum cn_option option,
     uint64_t fallback, uint64_t min, uint64_t max, uint64_t *ret) CN_MUSTCHECK;
+
+/* The first word as the id of a stream; false after a usage error. */
+bool cn_cli_stream(const struct cn_args *args, uint64_t *ret) CN_MUSTCHECK;
 
 /* "error: ..." and "hint: ..." on stderr. */
 void cn_cli_error(const char *fmt, ...) CN_PRINTF(1, 2);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "manage/cmd.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -14,7 +12,8 @@
 static const struct cn_table_column columns[] = { { "ID", true },
 	{ "SERVICE", false }, { "PEER", false }, { "STATE", false },
 	{ "AGE", true }, { "IDLE", true }, { "LAN", true }, { "WAN", true },
-	{ "SAVED", true }, { "RATIO", true }, { "CLIENT", false } };
+	{ "SAVED", true }, { "RATIO", true }, { "WHY", false },
+	{ "CLIENT", false } };
 
 /* What of a listing is wanted, and how far it has come. */
 struct listing {
@@ -51,7 +50,8 @@ add_row(struct cn_table *table, const struct cn_snap_stream *stream)
 	cn_table_row(table,
 	    (const char *const[]){ id, stream->service, stream->peer,
 		cn_snap_state_name(stream->state), age.text, idle.text,
-		lan.text, wan.text, saved.text, ratio.text, stream->client });
+		lan.text, wan.text, saved.text, ratio.text, stream->why,
+		stream->client });
 }
 
 /* One page of the gateway's answer; JSON goes out stream by stream. */
@@ -152,24 +152,6 @@ cn_cmd_streams_list(const struct cn_args *args)
 	return code;
 }
 
-static bool
-stream_id(const struct cn_args *args, uint64_t *ret)
-{
-	const char *text = args->word[0];
-	char *end;
-
-	errno = 0;
-	unsigned long long id = strtoull(text, &end, 10);
-	if (text[0] < '0' || text[0] > '9' || *end != '\0' || errno != 0 ||
-	    id == 0 || id > INT64_MAX) {
-		(void)cn_cli_usage(
-		    args, "'%s' is not the id of a stream", text);
-		return false;
-	}
-	*ret = id;
-	return true;
-}
-
 static void
 show_stream(const struct cn_snap_stream *stream, bool is_bold)
 {
@@ -209,6 +191,7 @@ show_stream(const struct cn_snap_stream *stream, bool is_bold)
 	(void)snprintf(
 	    text, sizeof(text), "%s", cn_human_bytes(stream->resent).text);
 	cn_view_line("sent again", text);
+	cn_view_line("why", stream->why);
 	(void)putchar('\n');
 	cn_view_bytes(&stream->sent, &stream->received, is_bold);
 }
@@ -220,7 +203,7 @@ ask_of_stream(
 	struct cn_request request = { .command = command };
 	struct cn_ask ask;
 
-	if (!stream_id(args, &request.stream)) {
+	if (!cn_cli_stream(args, &request.stream)) {
 		return CN_EXIT_USAGE;
 	}
 	enum cn_exit code = cn_ask_open(&ask, args);

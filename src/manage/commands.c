@@ -58,6 +58,8 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	    "of this gateway (the host's)" },
 	[CN_OPTION_LISTEN] = { "listen", 0, "ADDRESS:PORT",
 	    "where peers reach this gateway (nowhere)" },
+	[CN_OPTION_BATCH] = { "batch", 'b', NULL,
+	    "plain text, for files and pipes" },
 };
 
 const uint64_t cn_options_common = BIT(HELP) | BIT(NO_COLOR);
@@ -75,6 +77,19 @@ const struct cn_cli_command cn_cli_commands[] = {
 			"  compressnet status --watch --interval 5\n"
 			"  compressnet status --json | jq .sent",
 	    .run = cn_cmd_status },
+	{ .group = "top",
+	    .words = "",
+	    .options =
+		READS | BIT(BATCH) | BIT(INTERVAL) | BIT(COUNT) | BIT(LIMIT),
+	    .summary = "live: streams, services, peers with their rates",
+	    .help =
+		"Keys: r, s, a, b, p sort by rate, saved bytes, age, bytes, "
+		"peer; tab changes\nthe view; arrows scroll; ? helps; q "
+		"ends.  --batch prints text, --json a line\nfor each look, "
+		"of the first 20 rows or --limit.",
+	    .examples = "  compressnet top\n"
+			"  compressnet top --batch --count 2 --interval 5",
+	    .run = cn_cmd_top },
 	{ .group = "streams",
 	    .verb = "list",
 	    .is_default = true,
@@ -107,6 +122,20 @@ const struct cn_cli_command cn_cli_commands[] = {
 		    "file.",
 	    .examples = "  compressnet streams kill 4711",
 	    .run = cn_cmd_streams_kill },
+	{ .group = "streams",
+	    .verb = "why",
+	    .words = "ID",
+	    .words_min = 1,
+	    .words_max = 1,
+	    .options = READS,
+	    .summary = "why it is no less on the wire, what would mend it",
+	    .help = "Each reason has its share of the stream's WAN bytes, what "
+		    "was counted, and\none line that says what would change "
+		    "it.",
+	    .examples = "  compressnet streams why 4711\n"
+			"  compressnet streams why 4711 --json | jq "
+			"'.findings[0]'",
+	    .run = cn_cmd_streams_why },
 	{ .group = "peers",
 	    .verb = "list",
 	    .is_default = true,
@@ -194,12 +223,39 @@ const struct cn_cli_command cn_cli_commands[] = {
 			"orders-db=127.0.0.1:5432",
 	    .run = cn_cmd_join },
 	{ .group = "services",
+	    .verb = "list",
+	    .is_default = true,
 	    .words = "",
 	    .options = READS,
 	    .summary = "ways in, and what peers may reach through us",
 	    .help = "",
 	    .examples = "  compressnet services",
 	    .run = cn_cmd_services },
+	{ .group = "services",
+	    .verb = "why",
+	    .words = "NAME",
+	    .words_min = 1,
+	    .words_max = 1,
+	    .options = READS,
+	    .summary = "why its streams, past and live, are no less",
+	    .help = "NAME is a service or an offer.  Each reason has its share "
+		    "of the\nWAN bytes since the start, what was counted, and "
+		    "one line that says what\nwould change it.",
+	    .examples = "  compressnet services why orders-db",
+	    .run = cn_cmd_services_why },
+	{ .group = "services",
+	    .verb = "test",
+	    .words = "HOST:PORT",
+	    .words_min = 1,
+	    .words_max = 1,
+	    .options = READS,
+	    .summary = "which rule carries it, and why the others do not",
+	    .help = "A service carries what connects to an address it listens "
+		    "on; an offer carries\nwhat peers send to its target.  "
+		    "Names are compared, not resolved.  Exit code 1\nwhen none "
+		    "does.",
+	    .examples = "  compressnet services test 127.0.0.1:5432",
+	    .run = cn_cmd_services_test },
 	{ .group = "doctor",
 	    .words = "[PEER]",
 	    .words_max = 1,

@@ -110,7 +110,7 @@ def test_bash_completion(cli):
     assert bash_completes(script, "compressnet st") == {
         "status", "store", "streams"}
     assert bash_completes(script, "compressnet streams ") == {
-        "list", "show", "kill"}
+        "list", "show", "why", "kill"}
     assert "--limit" in bash_completes(script, "compressnet streams list --")
     assert "--limit" in bash_completes(script, "compressnet streams --")
     assert "--limit" not in bash_completes(script,
@@ -143,7 +143,9 @@ def test_completions_parse(cli, shell, tmp_path):
 
 @pytest.mark.parametrize("words", [
     [], ["status"], ["status", "--json"], ["streams"], ["streams", "show", "1"],
-    ["streams", "kill", "1"], ["peers"], ["services"], ["config", "show"],
+    ["streams", "kill", "1"], ["streams", "why", "1"], ["top", "--batch"],
+    ["peers"], ["services"], ["services", "why", "x"],
+    ["services", "test", "127.0.0.1:1"], ["config", "show"],
     ["config", "reload"]])
 def test_unreachable(cli, words):
     done = cli(*words, code=UNREACHABLE)

@@ -48,6 +48,7 @@ test_requests_round_trip(void **state)
 			.key = { 0x01, 0xfe },
 			.service = "web",
 			.client = "192.0.2.1",
+			.target = "192.0.2.1:5432",
 			.peer = "tokyo",
 			.etag = "absent",
 			.token = "cnj1-AAAA",
@@ -72,7 +73,7 @@ test_requests_round_trip(void **state)
 			assert_int_equal(got.limit, 17);
 		}
 		if (i == CN_COMMAND_STREAM_SHOW ||
-		    i == CN_COMMAND_STREAM_KILL) {
+		    i == CN_COMMAND_STREAM_KILL || i == CN_COMMAND_STREAM_WHY) {
 			assert_int_equal(got.stream, 4711);
 		}
 		if (i == CN_COMMAND_STORE_VERIFY ||
@@ -91,8 +92,12 @@ test_requests_round_trip(void **state)
 			assert_memory_equal(got.key, in.key, sizeof(in.key));
 		}
 		bool is_probe = i == CN_COMMAND_PROBE;
-		bool is_warm = i == CN_COMMAND_STORE_WARM || is_probe;
-		assert_string_equal(got.service, is_warm ? in.service : "");
+		bool is_warm = i == CN_COMMAND_STORE_WARM;
+		bool has_service =
+		    is_warm || is_probe || i == CN_COMMAND_SERVICE_WHY;
+		assert_string_equal(got.service, has_service ? in.service : "");
+		assert_string_equal(
+		    got.target, i == CN_COMMAND_SERVICE_TEST ? in.target : "");
 		assert_string_equal(got.client, is_warm ? in.client : "");
 		bool is_invite = i == CN_COMMAND_INVITE;
 		bool is_join = i == CN_COMMAND_JOIN;
