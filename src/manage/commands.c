@@ -45,6 +45,11 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	[CN_OPTION_CLIENT] = { "client", 0, "ADDRESS",
 	    "for this client, where the scope is client" },
 	[CN_OPTION_QUIET] = { "quiet", 'q', NULL, "say only what went wrong" },
+	[CN_OPTION_PROFILE] = { "profile", 'p', "NAME",
+	    "as of a service (balanced)" },
+	[CN_OPTION_LEVEL] = { "level", 0, "LEVELS",
+	    "of zstd, as 6 or 1-9 (the profile's)" },
+	[CN_OPTION_PRICE] = { "price", 0, "MONEY", "of traffic, as 0.09/GB" },
 };
 
 const uint64_t cn_options_common = BIT(HELP) | BIT(NO_COLOR);
@@ -263,6 +268,24 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .help = "32 random bytes in a file that only its owner can read.",
 	    .examples = "  compressnet store key ./carry.key",
 	    .run = cn_cmd_store_key },
+	{ .group = "estimate",
+	    .words = "FILE|DIR|PCAP...",
+	    .words_min = 1,
+	    .words_max = CN_ARGS_WORDS_MAX,
+	    .options = BIT(JSON) | BIT(PROFILE) | BIT(LEVEL) | BIT(PRICE) |
+		BIT(RATE) | BIT(DELAY) | BIT(LIMIT),
+	    .summary = "what would be saved, of files or of a capture",
+	    .help = "Sends them through two gateways within this program, with "
+		    "a line of --rate and\n--delay between them, once and then "
+		    "once more.  No gateway has to run.  Captures\n(pcap, "
+		    "pcapng) are put together again, and told by server port.  "
+		    "Ended by\nCtrl-C it tells what it found until then; the "
+		    "exit code is 1 then, and where\nsomething could not be "
+		    "read.",
+	    .examples = "  compressnet estimate /var/log --price 0.09/GB\n"
+			"  tcpdump -i eth0 -w /tmp/day.pcap tcp\n"
+			"  compressnet estimate /tmp/day.pcap --json",
+	    .run = cn_cmd_estimate },
 	{ .group = "demo",
 	    .words = "",
 	    .options =
