@@ -286,6 +286,19 @@ const struct cn_cli_command cn_cli_commands[] = {
 			"  tcpdump -i eth0 -w /tmp/day.pcap tcp\n"
 			"  compressnet estimate /tmp/day.pcap --json",
 	    .run = cn_cmd_estimate },
+	{ .group = "ports",
+	    .words = "[PORT...]",
+	    .words_max = 64,
+	    .options = BIT(SOCKET) | BIT(JSON),
+	    .summary = "who listens on 2 and 3 here, and should they?",
+	    .help =
+		"Every listener on the ports, TCP and UDP, with its process, "
+		"and what the\nregistry says of them.  On 2 and 3 nothing "
+		"but this gateway belongs: the kernel\nand the gateway "
+		"itself must agree that it is the one.  Exit code 5 when "
+		"another\nlistens there.",
+	    .examples = "  compressnet ports\n  compressnet ports 2 3 5432",
+	    .run = cn_cmd_ports },
 	{ .group = "demo",
 	    .words = "",
 	    .options =
