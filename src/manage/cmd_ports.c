@@ -16,9 +16,10 @@
 #include "control/snapshot.h"
 #include "manage/ask.h"
 #include "manage/listeners.h"
+#include "manage/ports_far.h"
 #include "manage/table.h"
 
-#define TIMEOUT_US UINT64_C(2000000)
+#define TIMEOUT_MS 5000u
 #define PORTS_MAX 64u
 #define OURS_FIRST 2u
 #define OURS_LAST 3u
@@ -27,9 +28,11 @@ struct ports {
 	const struct cn_args *args;
 	uint16_t port[PORTS_MAX];
 	size_t count;
+	uint64_t timeout_ms;
 	struct cn_listeners *all; /* owned */
 	pid_t ours;               /* the gateway that answers; 0: none */
 	char gateway[256];        /* who that is, or why nobody */
+	const char *host;         /* NULL: this one */
 };
 
 /* ---- words ---- */
@@ -115,7 +118,7 @@ ask_gateway(struct ports *p, const char *path)
 	int err;
 
 	cn_reply_init(&reply);
-	err = cn_client_open(path, TIMEOUT_US, &client);
+	err = cn_client_open(path, p->timeout_ms * 1000, &client);
 	if (err == CN_OK) {
 		err = cn_client_call(client, &request, &reply);
 	}
@@ -318,6 +321,10 @@ take_ports(struct ports *p)
 		char *end;
 		unsigned long port = strtoul(text, &end, 10);
 
+		if (i == 0 && text[strspn(text, "0123456789")] != '\0') {
+			p->host = text;
+			continue;
+		}
 		if (text[0] < '0' || text[0] > '9' || *end != '\0' ||
 		    port > UINT16_MAX) {
 			(void)cn_cli_usage(args,
@@ -340,8 +347,18 @@ cn_cmd_ports(const struct cn_args *args)
 	enum cn_exit code = CN_EXIT_OK;
 	int err;
 
-	if (!take_ports(&p)) {
+	if (!cn_cli_number(args, CN_OPTION_TIMEOUT, TIMEOUT_MS, 1, 600000,
+		&p.timeout_ms) ||
+	    !take_ports(&p)) {
 		return CN_EXIT_USAGE;
+	}
+	if (args->option[CN_OPTION_NFT] != NULL) {
+		return args->words == 0 && args->option[CN_OPTION_JSON] == NULL
+		    ? cn_ports_nft(args)
+		    : cn_cli_usage(args, "--nft stands alone");
+	}
+	if (p.host != NULL) {
+		return cn_ports_far(args, p.host, p.port, p.count);
 	}
 	p.all = cn_calloc(1, sizeof(*p.all));
 	err = p.all == NULL ? CN_ENOMEM

@@ -50,6 +50,8 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	[CN_OPTION_LEVEL] = { "level", 0, "LEVELS",
 	    "of zstd, as 6 or 1-9 (the profile's)" },
 	[CN_OPTION_PRICE] = { "price", 0, "MONEY", "of traffic, as 0.09/GB" },
+	[CN_OPTION_NFT] = { "nft", 0, NULL,
+	    "nftables rules that admit the peers only" },
 };
 
 const uint64_t cn_options_common = BIT(HELP) | BIT(NO_COLOR);
@@ -275,29 +277,32 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .options = BIT(JSON) | BIT(PROFILE) | BIT(LEVEL) | BIT(PRICE) |
 		BIT(RATE) | BIT(DELAY) | BIT(LIMIT),
 	    .summary = "what would be saved, of files or of a capture",
-	    .help = "Sends them through two gateways within this program, with "
-		    "a line of --rate and\n--delay between them, once and then "
-		    "once more.  No gateway has to run.  Captures\n(pcap, "
-		    "pcapng) are put together again, and told by server port.  "
-		    "Ended by\nCtrl-C it tells what it found until then; the "
-		    "exit code is 1 then, and where\nsomething could not be "
-		    "read.",
+	    .help = "Sends them through two gateways within this program, "
+		    "with a line of --rate and\n--delay between them, once "
+		    "and then once more.  No gateway has to run.\nCaptures "
+		    "(pcap, pcapng) are put together again, and told by "
+		    "server port.\nEnded by Ctrl-C it tells what it found "
+		    "until then; the exit code is 1 then,\nand where "
+		    "something could not be read.",
 	    .examples = "  compressnet estimate /var/log --price 0.09/GB\n"
 			"  tcpdump -i eth0 -w /tmp/day.pcap tcp\n"
 			"  compressnet estimate /tmp/day.pcap --json",
 	    .run = cn_cmd_estimate },
 	{ .group = "ports",
-	    .words = "[PORT...]",
+	    .words = "[HOST] [PORT...]",
 	    .words_max = 64,
-	    .options = BIT(SOCKET) | BIT(JSON),
-	    .summary = "who listens on 2 and 3 here, and should they?",
-	    .help =
-		"Every listener on the ports, TCP and UDP, with its process, "
-		"and what the\nregistry says of them.  On 2 and 3 nothing "
-		"but this gateway belongs: the kernel\nand the gateway "
-		"itself must agree that it is the one.  Exit code 5 when "
-		"another\nlistens there.",
-	    .examples = "  compressnet ports\n  compressnet ports 2 3 5432",
+	    .options = READS | BIT(CONFIG) | BIT(NFT),
+	    .summary = "who listens on 2 and 3, and should they?",
+	    .help = "Every listener on the ports here, TCP and UDP, with its "
+		    "process, and what the\nregistry says of them; or what "
+		    "answers there on a host, which proves itself by\nthe "
+		    "identity of a configured peer.  On 2 and 3 nothing but "
+		    "CompressNET\nbelongs: exit code 5 when another listens "
+		    "there.",
+	    .examples = "  compressnet ports\n"
+			"  compressnet ports 2 3 5432\n"
+			"  compressnet ports tokyo.example.net\n"
+			"  compressnet ports --nft | nft -f -",
 	    .run = cn_cmd_ports },
 	{ .group = "demo",
 	    .words = "",

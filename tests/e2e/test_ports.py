@@ -164,5 +164,61 @@ def test_other_ports_are_explained(room):
     assert told[5432]["registry"].startswith("user port, assigned to postgre")
     assert "not in" in told[8999]["registry"]
     assert "dynamic" in told[60000]["registry"]
-    for word in ("65536", "x", "-1x"):
-        room.ports("--", word, code=2)
+    for words in (("65536",), ("3", "x"), ("--nft", "3")):
+        room.ports(*words, code=2)
+
+
+def identity_of(room):
+    return subprocess.run(
+        [built("src/manage/compressnet"), "key", "show", "--key",
+         room.folder / "key"], check=True, capture_output=True,
+        text=True).stdout.split()[0]
+
+
+def peers_file(room, **peers):
+    path = room.folder / "peers.yaml"
+    path.write_text(json.dumps({"gateway": {"name": "me",
+                                            "listen": "0.0.0.0:3"},
+                                "peers": peers}))
+    return str(path)
+
+
+def test_a_host_proves_who_it_is(room):
+    room.gateway()
+    identity = identity_of(room)
+    mine = peers_file(room, tokyo={"address": "127.0.0.1:3",
+                                   "identity": identity})
+    room.stranger("tcp", "127.0.0.1", 2)
+    told = {one["port"]: one for one in json.loads(room.ports(
+        "127.0.0.1", "2", "3", "4", "-c", mine, "--json",
+        code=5).stdout)["ports"]}
+    assert told[3]["verdict"] == "CompressNET"
+    assert "tokyo" in told[3]["text"] and identity in told[3]["text"]
+    assert told[2]["verdict"] == "SUSPECT"
+    assert told[4]["verdict"] == "closed"
+    room.ports("127.0.0.1", "3", "-c", mine, code=0)
+    # The same gateway, that nobody here has pinned.
+    done = room.ports("127.0.0.1", "3", "-c", peers_file(room), code=5)
+    assert "no configured peer" in done.stdout and identity in done.stdout
+
+
+def test_a_filtered_port_is_told_from_a_closed_one(room):
+    subprocess.run(room.command("nft", "-f", "-"), check=True, text=True,
+                   input="table inet t {\nchain c {\ntype filter hook input "
+                   "priority 0;\ntcp dport 3 drop\n}\n}\n")
+    told = room.ports("127.0.0.1", "2", "3", code=0).stdout
+    assert "port 2  closed" in told and "port 3  filtered" in told
+
+
+def test_nft_takes_the_rules(room):
+    room.gateway()
+    identity = identity_of(room)
+    path = peers_file(
+        room, tokyo={"address": "192.0.2.7:3", "identity": identity})
+    rules = room.ports("--nft", "-c", path, code=0).stdout
+    assert "ip saddr 192.0.2.7 tcp dport { 3 } accept" in rules
+    subprocess.run(room.command("nft", "-c", "-f", "-"), input=rules,
+                   text=True, check=True)
+    assert "no address" in room.ports("--nft", "-c", peers_file(
+        room, roma={"identity": identity}), code=0).stdout
+    room.ports("--nft", "-c", "/nonexistent", code=3)
