@@ -31,7 +31,8 @@ LAYERS = {
                  "net", "disk", "control"),
                 ("uv", "openssl", "jansson", "seccomp", "cap-ng", "pthread",
                  "fyaml", "zstd")),
-    "manage": (("base", "ident", "config", "control", "codec", "store"),
+    "manage": (("base", "ident", "config", "control", "codec", "store",
+                "link"),
                ("jansson", "microhttpd", "ncurses", "pcap", "uv", "openssl",
                 "pthread")),
 }

@@ -8,13 +8,14 @@ packages_of() {
 		echo gcc libc6-dev lowdown make meson ninja-build pkgconf python3 \
 			libxxhash-dev libzstd-dev libssl-dev libuv1-dev \
 			libfyaml-dev libjansson-dev libseccomp-dev \
-			libcap-ng-dev libncurses-dev
+			libcap-ng-dev libncurses-dev libpcap-dev
 		;;
 	test)
 		echo libcmocka-dev python3-pytest python3-xxhash \
 			python3-zstandard postgresql postgresql-client rsync \
 			nginx-light curl openssh-server openssh-client \
-			openssl iproute2 procps mandoc tmux
+			openssl iproute2 procps mandoc tmux util-linux \
+			nftables
 		;;
 	bench)
 		echo python3 haproxy socat stunnel4 zstd openssl \

@@ -60,6 +60,13 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	    "where peers reach this gateway (nowhere)" },
 	[CN_OPTION_BATCH] = { "batch", 'b', NULL,
 	    "plain text, for files and pipes" },
+	[CN_OPTION_PROFILE] = { "profile", 'p', "NAME",
+	    "as of a service (balanced)" },
+	[CN_OPTION_LEVEL] = { "level", 0, "LEVELS",
+	    "of zstd, as 6 or 1-9 (the profile's)" },
+	[CN_OPTION_PRICE] = { "price", 0, "MONEY", "of traffic, as 0.09/GB" },
+	[CN_OPTION_NFT] = { "nft", 0, NULL,
+	    "nftables rules that admit the peers only" },
 };
 
 const uint64_t cn_options_common = BIT(HELP) | BIT(NO_COLOR);
@@ -482,6 +489,40 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .help = "32 random bytes in a file that only its owner can read.",
 	    .examples = "  compressnet store key ./carry.key",
 	    .run = cn_cmd_store_key },
+	{ .group = "estimate",
+	    .words = "FILE|DIR|PCAP...",
+	    .words_min = 1,
+	    .words_max = CN_ARGS_WORDS_MAX,
+	    .options = BIT(JSON) | BIT(PROFILE) | BIT(LEVEL) | BIT(PRICE) |
+		BIT(RATE) | BIT(DELAY) | BIT(LIMIT),
+	    .summary = "what would be saved, of files or of a capture",
+	    .help = "Sends them through two gateways within this program, "
+		    "with a line of --rate and\n--delay between them, once "
+		    "and then once more.  No gateway has to run.\nCaptures "
+		    "(pcap, pcapng) are put together again, and told by "
+		    "server port.\nEnded by Ctrl-C it tells what it found "
+		    "until then; the exit code is 1 then,\nand where "
+		    "something could not be read.",
+	    .examples = "  compressnet estimate /var/log --price 0.09/GB\n"
+			"  tcpdump -i eth0 -w /tmp/day.pcap tcp\n"
+			"  compressnet estimate /tmp/day.pcap --json",
+	    .run = cn_cmd_estimate },
+	{ .group = "ports",
+	    .words = "[HOST] [PORT...]",
+	    .words_max = 64,
+	    .options = READS | BIT(CONFIG) | BIT(NFT),
+	    .summary = "who listens on 2 and 3, and should they?",
+	    .help = "Every listener on the ports here, TCP and UDP, with its "
+		    "process, and what the\nregistry says of them; or what "
+		    "answers there on a host, which proves itself by\nthe "
+		    "identity of a configured peer.  On 2 and 3 nothing but "
+		    "CompressNET\nbelongs: exit code 5 when another listens "
+		    "there.",
+	    .examples = "  compressnet ports\n"
+			"  compressnet ports 2 3 5432\n"
+			"  compressnet ports tokyo.example.net\n"
+			"  compressnet ports --nft | nft -f -",
+	    .run = cn_cmd_ports },
 	{ .group = "demo",
 	    .words = "",
 	    .options =
