@@ -36,6 +36,9 @@
 #define CREDIT_RATE 8u
 #define CREDIT_MOST (4u * 1024u * 1024u)
 
+_Static_assert(CN_MATCH_LEAST_MAX <= CN_CHUNK_MIN,
+    "what is known and not stored again is long enough for a copy");
+
 int
 cn_matcher_create(struct cn_store *store, struct cn_matcher **ret)
 {
@@ -317,6 +320,7 @@ begin(struct cn_matcher *m, struct cn_pair *pair, uint64_t scope,
 {
 	m->reach.pair = pair;
 	m->reach.scope = scope;
+	m->reach.least = CN_MAX(state->least, CN_MATCH_MIN);
 	m->reach.must_wait = false;
 	m->seed = cn_pair_seed(pair, scope);
 	m->has_hooks = cn_pair_has_hooks(pair);
@@ -341,7 +345,7 @@ move_on(const struct cn_matcher *m, struct cn_match_state *state)
 {
 	size_t credit = credit_at(m, m->reach.len);
 
-	*state = (struct cn_match_state){ 0 };
+	*state = (struct cn_match_state){ .least = state->least };
 	if (m->last.is_set && credit > 0) {
 		state->next = cn_trail_place(&m->last, m->reach.len);
 		state->credit = (uint32_t)credit;

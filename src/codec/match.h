@@ -13,8 +13,9 @@
  * Thread:     its worker's.
  * Invariants: every copy was compared byte by byte with bytes that the peer
  *             holds; copies are ascending and do not overlap; each lies in
- *             one segment and has at least CN_MATCH_MIN bytes (less only at
- *             the end of the batch or of a segment, within a longer run).
+ *             one segment and has at least CN_MATCH_MIN bytes, or as many as
+ *             the state asks for (less only at the end of the batch or of a
+ *             segment, within a longer run).
  */
 
 #include <stdbool.h>
@@ -30,6 +31,8 @@ struct cn_pair;
 struct cn_matcher; /* opaque: scratch and the chunker */
 
 #define CN_MATCH_MIN 64u
+/* Most that a state may ask for: a known chunk is never shorter. */
+#define CN_MATCH_LEAST_MAX 256u
 /* Copies and stored spans of one batch; the rest goes as literals. */
 #define CN_MATCH_COPIES_MAX 2048u
 #define CN_MATCH_SPANS_MAX 512u
@@ -42,6 +45,7 @@ struct cn_matcher; /* opaque: scratch and the chunker */
 struct cn_match_state {
 	struct cn_place next;
 	uint32_t credit; /* literals after which that is not believed */
+	uint16_t least;  /* shortest copy; below CN_MATCH_MIN: that */
 	bool is_set;
 };
 

@@ -309,7 +309,7 @@ cn_reach_backward(struct cn_reach *reach, const struct cn_trail *trail,
 bool
 cn_reach_is_enough(const struct cn_reach *reach, size_t from, size_t to)
 {
-	return to - from >= CN_MATCH_MIN ||
+	return to - from >= reach->least ||
 	    (to == reach->len && to - from >= CN_REACH_TAIL);
 }
 

@@ -44,6 +44,7 @@ struct cn_reach {
 	const uint8_t *plain;       /* borrowed, for the batch */
 	size_t len;
 	uint64_t scope;
+	size_t least; /* shortest copy that is worth it */
 	bool is_patient;
 	bool must_wait; /* some place is being read; nothing is found now */
 	unsigned next;  /* slot to be used again first */

@@ -12,6 +12,11 @@
 #define CODE_LEAST 48u
 /* A delta that is shorter than the literals by more is not worth its place. */
 #define DELTA_SHARE 4u
+/*
+ * A copy takes about so many bytes of the list, and breaks what zstd finds on
+ * both sides of it: it must save more than that.
+ */
+#define COPY_COST 6.0
 /* Greatest ratio that counts for the size of the next batch. */
 #define RATIO_MAX 64.0
 
@@ -330,6 +335,24 @@ account_losses(const struct making *m)
 	cn_loss_sent(m->s, loss, cost - gone);
 }
 
+/*
+ * The shortest copy that pays where literals shrink as these did.  With an
+ * older version before them, or few, they tell nothing of others.
+ */
+static void
+learn_copies(const struct making *m)
+{
+	double least =
+	    COPY_COST * (double)m->batch.payload_len / m->head->coded_len;
+	struct cn_match_state *match = &m->s->match;
+
+	if (m->batch.delta_len == 0 &&
+	    m->batch.literals_len >= m->head->plain_len / 2) {
+		least = CN_MIN(least, (double)CN_MATCH_LEAST_MAX);
+		match->least = (uint16_t)((match->least * 3.0 + least) / 4.0);
+	}
+}
+
 static void
 account(const struct making *m)
 {
@@ -338,6 +361,7 @@ account(const struct making *m)
 	double ratio = (double)m->head->plain_len / m->head->coded_len;
 
 	m->s->ratio += (CN_MIN(ratio, RATIO_MAX) - m->s->ratio) / 4;
+	learn_copies(m);
 	mine->copied += m->batch.copied;
 	all->copied += m->batch.copied;
 	if (m->head->coding == CN_CODING_RAW) {

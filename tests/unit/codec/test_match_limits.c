@@ -75,6 +75,45 @@ test_region_bytes_cap(void **ret)
 	cn_free(data);
 }
 
+/* A state may ask for longer copies than the least. */
+static void
+test_least(void **ret)
+{
+	static const struct {
+		uint16_t least;
+		size_t same;
+		bool is_copied;
+	} cases[] = {
+		{ 0, CN_MATCH_MIN, true },
+		{ CN_MATCH_MIN + 1, CN_MATCH_MIN, false },
+		{ CN_MATCH_LEAST_MAX, CN_MATCH_LEAST_MAX - 1, false },
+		{ CN_MATCH_LEAST_MAX, CN_MATCH_LEAST_MAX, true },
+	};
+	struct rig *rig = *ret;
+
+	for (size_t i = 0; i < CN_ARRAY_LEN(cases); i++) {
+		size_t len = 20000, same = cases[i].same;
+		uint8_t *data = matchrig_random(len, 8);
+		struct cn_match match;
+
+		matchrig_renew(rig);
+		matchrig_send(rig, data, len, CN_BATCH_PLAIN_MAX);
+		/* Only the trail of the batch before leads to these. */
+		data[same] ^= 1;
+		matchrig_fill(data + same + 1, len - same - 1, 9);
+		rig->state = (struct cn_match_state){
+			.next = { 1, START, true },
+			.credit = 1u << 20,
+			.least = cases[i].least,
+			.is_set = true,
+		};
+		matchrig_match(rig, data, len, &match);
+		assert_int_equal(match.copied, cases[i].is_copied ? same : 0);
+		assert_int_equal(rig->state.least, cases[i].least);
+		cn_free(data);
+	}
+}
+
 /* No region is worth waiting for. */
 static void
 test_region_on_disk(void **ret)
@@ -357,6 +396,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		RIGGED(test_region),
 		RIGGED(test_region_bytes_cap),
+		RIGGED(test_least),
 		RIGGED(test_region_on_disk),
 		RIGGED(test_begin_of_log),
 		RIGGED(test_region_not_worth),
