@@ -18,7 +18,7 @@
 #include "gateway/ctl.h"
 #include "gateway/depot.h"
 #include "gateway/headroom.h"
-#include "gateway/notify.h"
+#include "base/notify.h"
 #include "gateway/sandbox.h"
 #include "ident/key.h"
 #include "net/fdbudget.h"
