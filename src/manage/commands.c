@@ -280,7 +280,7 @@ const struct cn_cli_command cn_cli_commands[] = {
 		    "loopback it speaks\nHTTP, on any other address HTTPS.  "
 		    "The tokens of the API are in api.token and\n"
 		    "api-read.token of the state folder, made at the first "
-		    "start.  SIGHUP reads them,\nthe certificate and the "
+		    "start.  SIGHUP reads\nthem, the certificate and the "
 		    "names again; SIGTERM ends it.",
 	    .examples = "  compressnet serve\n"
 			"  compressnet serve --listen 127.0.0.1:8002\n"

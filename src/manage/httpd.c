@@ -493,7 +493,7 @@ on_event(struct cn_httpd *httpd, const struct epoll_event *event)
 			return;
 		}
 	}
-	if (event->data.ptr == httpd) {
+	if (event->data.ptr == &httpd->wake) {
 		take_back(httpd);
 	} else if (conn->state == LINGER) {
 		on_lingering(httpd, conn);
@@ -554,7 +554,7 @@ open_sources(struct cn_httpd *httpd)
 	if (httpd->epoll < 0 || httpd->wake < 0) {
 		return cn_err_from_errno(errno);
 	}
-	err = add_source(httpd, httpd->wake, httpd);
+	err = add_source(httpd, httpd->wake, &httpd->wake);
 	for (size_t i = 0; err == CN_OK && i < httpd->options.listeners; i++) {
 		err = add_source(httpd, httpd->options.listener[i],
 		    &httpd->options.listener[i]);
