@@ -14,7 +14,7 @@ packages_of() {
 		echo libcmocka-dev python3-pytest python3-xxhash \
 			python3-zstandard postgresql postgresql-client rsync \
 			nginx-light curl openssh-server openssh-client \
-			openssl iproute2 procps mandoc
+			openssl iproute2 procps prometheus mandoc
 		;;
 	bench)
 		echo python3 haproxy socat stunnel4 zstd openssl \

@@ -10,11 +10,12 @@ import socket
 import ssl
 import subprocess
 import time
+import urllib.parse
 
 import pytest
 
 import ends
-from gateways import HOST, wait_for
+from gateways import HOST, ROOT, wait_for
 
 DIGITS = re.compile(r"#code=([0-9a-f]{64})$")
 FOREIGN = "evil.example"
@@ -429,3 +430,123 @@ def test_no_gateway(kit):
     pair.near.start()
     wait_for("it is back", lambda:
              serve.call("GET", "/api/v1/peers")[0] == 200)
+
+
+def test_prometheus(served, tmp_path):
+    """A real Prometheus evaluates each expression that we ship."""
+    serve, pair, client = served
+    rules = os.path.join(ROOT, "contrib", "compressnet.rules.yml")
+    with open(os.path.join(ROOT, "contrib", "grafana-compressnet.json"),
+              encoding="utf-8") as text:
+        panels = json.load(text)["panels"]
+    port = pair.near.kit.ports.take()
+    config = tmp_path / "prometheus.yml"
+    config.write_text(json.dumps({
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [rules],
+        "scrape_configs": [{
+            "job_name": "compressnet",
+            "authorization": {"credentials": serve.token("api-read.token")},
+            "static_configs": [{"targets": [serve.listen]}]}]}))
+
+    def query(expression):
+        connection = http.client.HTTPConnection(HOST, port, timeout=10)
+        connection.request("GET", "/api/v1/query?" + urllib.parse.urlencode(
+            {"query": expression}))
+        answer = json.loads(connection.getresponse().read())
+        connection.close()
+        assert answer["status"] == "success", (expression, answer)
+        return answer["data"]["result"]
+
+    def has_data(expression):
+        try:
+            return query(expression)
+        except (OSError, ValueError):
+            return None  # it has only begun
+    process = subprocess.Popen(
+        [shutil.which("prometheus"), f"--config.file={config}",
+         f"--storage.tsdb.path={tmp_path}/data",
+         f"--web.listen-address={HOST}:{port}"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for panel in panels:
+            for target in panel["targets"]:
+                expression = target["expr"].replace(
+                    "$__rate_interval", "1m").replace("$instance", ".*")
+                client.sendall(b"more text " * 100)
+                wait_for(panel["title"],
+                         lambda text=expression: has_data(text), 30)
+        wait_for("the recorded reduction",
+                 lambda: has_data("compressnet:reduction:ratio5m"), 30)
+        with open(rules, encoding="utf-8") as text:
+            alerts = re.findall(r"- alert:.*?\n\s+expr: (.*)", text.read())
+        assert len(alerts) >= 7
+        for alert in alerts:
+            query(alert)
+            # What it compares is there: were it not, it could never fire.
+            assert query(re.split(r" (?:==|>) ", alert)[0]), alert
+    finally:
+        process.kill()
+        process.wait()
+
+
+def check_shape(value, schema, components, where):
+    """The part of JSON Schema that the description uses."""
+    if "$ref" in schema:
+        schema = components[schema["$ref"].rsplit("/", 1)[1]]
+    kind = schema["type"]
+    types = {"object": dict, "array": list, "string": str,
+             "integer": int, "boolean": bool}
+    assert isinstance(value, types[kind]), where
+    if kind == "object" and "properties" in schema:
+        assert set(schema["required"]) <= set(value), where
+        unknown = set(value) - set(schema["properties"]) - {"next"}
+        assert not unknown, (where, unknown)
+        for name, sub in schema["properties"].items():
+            if name in value:
+                check_shape(value[name], sub, components, f"{where}.{name}")
+    elif kind == "array":
+        assert len(value) <= schema["maxItems"], where
+        for one in value:
+            check_shape(one, schema["items"], components, where + "[]")
+    elif kind == "string":
+        assert len(value) <= schema.get("maxLength", 1 << 30), where
+        assert value in schema.get("enum", [value]), where
+    elif kind == "integer":
+        assert value >= schema.get("minimum", value), where
+
+
+def test_contract(served):
+    """Answers are what the description says."""
+    serve, _, _ = served
+    description = serve.get("/api/v1/openapi.json")
+    components = description["components"]["schemas"]
+    stream = serve.get("/api/v1/streams")["streams"][0]["id"]
+    checked = 0
+    for path, methods in description["paths"].items():
+        operation = methods.get("get")
+        if operation is None or path == "/api/v1/watch":
+            continue
+        status, headers, data = serve.call(
+            "GET", path.replace("{id}", str(stream)).replace("{name}",
+                                                             "echo"))
+        if status != 200:
+            assert status in (404, 501), (path, data)
+            check_shape(json.loads(data), components["problem"], components,
+                        path)
+            continue
+        content = operation["responses"]["200"]["content"]
+        kind = headers["Content-Type"].split(";")[0]
+        assert kind in content, path
+        if kind == "application/json":
+            check_shape(json.loads(data), content[kind]["schema"],
+                        components, path)
+            checked += 1
+    assert checked >= 8
+
+
+def test_reference_is_up_to_date(kit):
+    with open(os.path.join(ROOT, "doc", "metrics.md"),
+              encoding="utf-8") as text:
+        assert text.read() == kit.compressnet("serve", "--metrics").stdout, \
+            "compressnet serve --metrics >doc/metrics.md"
