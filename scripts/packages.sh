@@ -15,7 +15,7 @@ packages_of() {
 			python3-zstandard postgresql postgresql-client rsync \
 			nginx-light curl openssh-server openssh-client \
 			openssl iproute2 procps mandoc tmux util-linux \
-			nftables
+			nftables prometheus
 		;;
 	bench)
 		echo python3 haproxy socat stunnel4 zstd openssl \

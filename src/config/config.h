@@ -211,6 +211,18 @@ struct cn_config_control {
 	const char *socket; /* path; NULL: cn_paths.socket */
 };
 
+/* The network face of the Management Utility; the gateway does not read it. */
+struct cn_config_serve {
+	struct cn_config_entry entry;
+	struct cn_config_addresses listen; /* TCP; none: 127.0.0.1:2 */
+	const char *certificate;           /* path; NULL: one of its own */
+	const char *key;                   /* path, of certificate; NULL */
+	const char *token_file;            /* path; NULL: in the state folder */
+	const char *read_token_file;       /* the same */
+	struct cn_config_names hosts;      /* in Host; may be empty */
+	bool metrics_open;
+};
+
 struct cn_config_log {
 	struct cn_config_entry entry;
 	enum cn_config_log_level level;
@@ -234,6 +246,7 @@ struct cn_config {
 	struct cn_config_carrier carrier;
 	struct cn_config_limits limits;
 	struct cn_config_control control;
+	struct cn_config_serve serve;
 	struct cn_config_log log;
 
 	const char **files; /* names of what was read, in that order */

@@ -463,6 +463,82 @@ static const struct cn_schema_key control_keys[] = {
 	},
 };
 
+static const struct cn_schema_key serve_keys[] = {
+	{
+	    .name = "listen",
+	    .type = CN_SCHEMA_LISTEN,
+	    .fallback_words = "127.0.0.1:2",
+	    .reload = CN_SCHEMA_RELOAD_RESTART,
+	    AT(cn_config_serve, listen),
+	    .example = "\"127.0.0.1:2\"",
+	    .help = "Where browsers and programs connect: one address or a "
+		    "list. Where one is not loopback, all speak HTTPS. Ports "
+		    "below 1024 need CAP_NET_BIND_SERVICE or socket "
+		    "activation.",
+	},
+	{
+	    .name = "certificate",
+	    .type = CN_SCHEMA_PATH,
+	    .fallback_words = "off loopback: a self-signed one in the state "
+			      "folder, made at the first start",
+	    .reload = CN_SCHEMA_RELOAD_NOW,
+	    AT(cn_config_serve, certificate),
+	    .example = "/etc/compressnet/serve.crt",
+	    .help = "A certificate with its chain (PEM). With it all "
+		    "addresses speak HTTPS. SIGHUP to `compressnet serve` "
+		    "reads it again.",
+	},
+	{
+	    .name = "key",
+	    .type = CN_SCHEMA_PATH,
+	    .fallback_words = "serve.key in the state folder",
+	    .reload = CN_SCHEMA_RELOAD_NOW,
+	    AT(cn_config_serve, key),
+	    .example = "/etc/compressnet/serve.key",
+	    .help = "The private key of certificate (PEM). Refused when "
+		    "others can read it. It is never the gateway's own key.",
+	},
+	{
+	    .name = "token_file",
+	    .type = CN_SCHEMA_PATH,
+	    .fallback_words = "api.token in the state folder",
+	    .reload = CN_SCHEMA_RELOAD_NOW,
+	    AT(cn_config_serve, token_file),
+	    .example = "/var/lib/compressnet/api.token",
+	    .help = "The file of the token that may look and change: one "
+		    "line of 32 to 128 characters. Made when it is missing; "
+		    "refused when others can read it.",
+	},
+	{
+	    .name = "read_token_file",
+	    .type = CN_SCHEMA_PATH,
+	    .fallback_words = "api-read.token in the state folder",
+	    .reload = CN_SCHEMA_RELOAD_NOW,
+	    AT(cn_config_serve, read_token_file),
+	    .example = "/var/lib/compressnet/api-read.token",
+	    .help = "The file of the token that may only look.",
+	},
+	{
+	    .name = "hosts",
+	    .type = CN_SCHEMA_NAMES,
+	    .fallback_words = "none beside localhost and the addresses",
+	    .reload = CN_SCHEMA_RELOAD_NOW,
+	    AT(cn_config_serve, hosts),
+	    .example = "[london.example.net]",
+	    .help = "Names under which browsers reach this host. Requests "
+		    "with another name in Host are refused, so that no "
+		    "page of others can pose as this one.",
+	},
+	{
+	    .name = "metrics_open",
+	    .type = CN_SCHEMA_BOOL,
+	    .fallback = "false",
+	    .reload = CN_SCHEMA_RELOAD_NOW,
+	    AT(cn_config_serve, metrics_open),
+	    .help = "Give /metrics to whoever asks, without a token.",
+	},
+};
+
 static const struct cn_schema_key log_keys[] = {
 	{
 	    .name = "level",
@@ -508,6 +584,9 @@ SECTION("carrier", NULL, cn_config_carrier, carrier,
 SECTION("limits", NULL, cn_config_limits, limits, "What peers may cost.");
 SECTION("control", NULL, cn_config_control, control,
     "How `compressnet` reaches the running gateway.");
+SECTION("serve", NULL, cn_config_serve, serve,
+    "`compressnet serve`: the HTTP API, the dashboard and the metrics. The "
+    "gateway itself takes nothing from here; SIGHUP to serve does.");
 SECTION("log", NULL, cn_config_log, log,
     "What the gateway tells on standard error.");
 
@@ -549,6 +628,7 @@ static const struct cn_schema_key root_keys[] = {
 	SUB("carrier", CN_SCHEMA_SECTION, carrier, carrier),
 	SUB("limits", CN_SCHEMA_SECTION, limits, limits),
 	SUB("control", CN_SCHEMA_SECTION, control, control),
+	SUB("serve", CN_SCHEMA_SECTION, serve, serve),
 	SUB("log", CN_SCHEMA_SECTION, log, log),
 };
 

@@ -14,6 +14,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/err.h"
+#include "control/line.h"
 
 #define SYSTEM_PATH "/run/compressnet/control.sock"
 #define READ_BYTES (64u * 1024u)
@@ -273,34 +274,38 @@ receive_reply(
 /* What follows a request. */
 struct more {
 	const uint8_t *payload; /* NULL: nothing */
-	int fd;                 /* -1: none */
+	size_t payload_len;
+	int fd; /* -1: none */
 };
 
-static int
-call(struct cn_client *client, struct cn_request *request,
-    const struct more *more, struct cn_reply *reply, const uint8_t **bytes)
+/* Bytes of an earlier reply are done with. */
+static uint64_t
+begin(struct cn_client *client)
 {
-	uint64_t deadline = cn_clock_us() + client->timeout_us;
-
-	*bytes = NULL;
-	request->id = ++client->last_id;
 	cn_buf_consume(&client->in, client->payload);
 	client->payload = 0;
 	cn_buf_clear(&client->out);
-	int err = cn_request_encode(request, &client->out);
-	if (err == CN_OK) {
-		err = send_all(client, client->out.data, client->out.len,
-		    more->fd, deadline);
-	}
+	return ++client->last_id;
+}
+
+/* Send what is in `out' and what follows it; wait for the reply. */
+static int
+exchange(struct cn_client *client, uint64_t id, const struct more *more,
+    struct cn_reply *reply)
+{
+	uint64_t deadline = cn_clock_us() + client->timeout_us;
+	int err = send_all(
+	    client, client->out.data, client->out.len, more->fd, deadline);
+
 	if (err == CN_OK && more->payload != NULL) {
 		err = send_all(
-		    client, more->payload, request->payload, -1, deadline);
+		    client, more->payload, more->payload_len, -1, deadline);
 	}
 	/* A gateway that refuses us may say so before it hangs up. */
 	if (err == CN_OK || err == CN_ECLOSED) {
 		err = receive_reply(client, deadline, reply);
 	}
-	if (err == CN_OK && reply->id != request->id && reply->is_ok) {
+	if (err == CN_OK && reply->id != id && reply->is_ok) {
 		err = CN_EPROTO;
 	}
 	if (err < 0) {
@@ -308,6 +313,22 @@ call(struct cn_client *client, struct cn_request *request,
 		return err;
 	}
 	client->payload = reply->payload;
+	return CN_OK;
+}
+
+static int
+call(struct cn_client *client, struct cn_request *request,
+    const struct more *more, struct cn_reply *reply, const uint8_t **bytes)
+{
+	*bytes = NULL;
+	request->id = begin(client);
+	int err = cn_request_encode(request, &client->out);
+	if (err == CN_OK) {
+		err = exchange(client, request->id, more, reply);
+	}
+	if (err < 0) {
+		return err;
+	}
 	*bytes = reply->payload == 0 ? NULL : client->in.data;
 	return CN_OK;
 }
@@ -316,7 +337,7 @@ int
 cn_client_call_raw(struct cn_client *client, struct cn_request *request,
     const uint8_t *payload, struct cn_reply *reply, const uint8_t **bytes)
 {
-	struct more more = { payload, -1 };
+	struct more more = { payload, request->payload, -1 };
 
 	return call(client, request, &more, reply, bytes);
 }
@@ -325,7 +346,7 @@ int
 cn_client_call_fd(struct cn_client *client, struct cn_request *request, int fd,
     struct cn_reply *reply)
 {
-	struct more more = { NULL, fd };
+	struct more more = { NULL, 0, fd };
 	const uint8_t *bytes;
 
 	return call(client, request, &more, reply, &bytes);
@@ -338,4 +359,41 @@ cn_client_call(struct cn_client *client, struct cn_request *request,
 	const uint8_t *bytes;
 
 	return cn_client_call_raw(client, request, NULL, reply, &bytes);
+}
+
+/* The request with its fields as one line in `out'. */
+static int
+encode_passed(struct cn_client *client, uint64_t id, const char *command,
+    const json_t *fields, size_t payload)
+{
+	json_t *json = json_pack("{s:i, s:I, s:s}", "v",
+	    (int)CN_MESSAGE_VERSION, "id", (json_int_t)id, "cmd", command);
+	int failed = json == NULL ? -1 : 0;
+
+	if (failed == 0 && fields != NULL) {
+		failed = json_object_update_missing(
+		    json, (json_t *)(uintptr_t)fields);
+	}
+	if (failed == 0 && payload > 0) {
+		failed = json_object_set_new(
+		    json, "payload", json_integer((json_int_t)payload));
+	}
+	int err = failed != 0 ? CN_ENOMEM : cn_line_append(&client->out, json);
+	json_decref(json);
+	return err == CN_ELIMIT ? CN_EINVAL : err;
+}
+
+int
+cn_client_pass(struct cn_client *client, const char *command,
+    const json_t *fields, const struct cn_buf *payload, struct cn_reply *reply)
+{
+	struct more more = { NULL, 0, -1 };
+	uint64_t id = begin(client);
+
+	if (payload != NULL && payload->len > 0) {
+		more.payload = payload->data;
+		more.payload_len = payload->len;
+	}
+	int err = encode_passed(client, id, command, fields, more.payload_len);
+	return err < 0 ? err : exchange(client, id, &more, reply);
 }

@@ -72,4 +72,19 @@ int cn_client_call_raw(struct cn_client *client, struct cn_request *request,
     const uint8_t *payload, struct cn_reply *reply,
     const uint8_t **bytes) CN_MUSTCHECK;
 
+/*
+ * Ask by name, for a caller that only passes questions on and need not know
+ * them.
+ *
+ * @command  may be one that this release does not know
+ * @fields   a JSON object, borrowed; NULL: none
+ * @payload  what follows the request; NULL: nothing
+ *
+ * Returns as cn_client_call(); CN_EINVAL: the request would pass
+ * CN_REQUEST_MAX.
+ */
+int cn_client_pass(struct cn_client *client, const char *command,
+    const json_t *fields, const struct cn_buf *payload,
+    struct cn_reply *reply) CN_MUSTCHECK;
+
 #endif /* CN_CONTROL_CLIENT_H */

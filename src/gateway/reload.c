@@ -6,10 +6,10 @@
 
 #include "base/err.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "config/config_diff.h"
 #include "config/managed_file.h"
 #include "gateway/daemon.h"
-#include "gateway/notify.h"
 
 void
 cn_reload_log_diags(const struct cn_diag_list *diags)

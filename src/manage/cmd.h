@@ -47,6 +47,8 @@ enum cn_exit cn_cmd_store_warm(const struct cn_args *args);
 enum cn_exit cn_cmd_store_key(const struct cn_args *args);
 enum cn_exit cn_cmd_estimate(const struct cn_args *args);
 enum cn_exit cn_cmd_ports(const struct cn_args *args);
+enum cn_exit cn_cmd_serve(const struct cn_args *args);
+enum cn_exit cn_cmd_dashboard(const struct cn_args *args);
 enum cn_exit cn_cmd_demo(const struct cn_args *args);
 enum cn_exit cn_cmd_completion(const struct cn_args *args);
 enum cn_exit cn_cmd_version(const struct cn_args *args);

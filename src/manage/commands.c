@@ -43,6 +43,14 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	    "leave the folder with keys and logs" },
 	[CN_OPTION_CLIENT] = { "client", 0, "ADDRESS",
 	    "for this client, where the scope is client" },
+	[CN_OPTION_LISTEN] = { "listen", 0, "ADDRESS:PORT",
+	    "where to listen, or to be reached" },
+	[CN_OPTION_PLAIN] = { "plain", 0, NULL,
+	    "insist on HTTP without TLS: loopback alone" },
+	[CN_OPTION_OPENAPI] = { "openapi", 0, NULL,
+	    "print the description of the API and end" },
+	[CN_OPTION_METRICS] = { "metrics", 0, NULL,
+	    "print the list of metrics and end" },
 	[CN_OPTION_SECONDS] = { "seconds", 't', "SECONDS",
 	    "of each measurement (3)" },
 	[CN_OPTION_QUIET] = { "quiet", 'q', NULL, "say only what went wrong" },
@@ -56,8 +64,6 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	    "how long the token is good (600s)" },
 	[CN_OPTION_NAME] = { "name", 0, "NAME",
 	    "of this gateway (the host's)" },
-	[CN_OPTION_LISTEN] = { "listen", 0, "ADDRESS:PORT",
-	    "where peers reach this gateway (nowhere)" },
 	[CN_OPTION_BATCH] = { "batch", 'b', NULL,
 	    "plain text, for files and pipes" },
 	[CN_OPTION_PROFILE] = { "profile", 'p', "NAME",
@@ -523,6 +529,30 @@ const struct cn_cli_command cn_cli_commands[] = {
 			"  compressnet ports tokyo.example.net\n"
 			"  compressnet ports --nft | nft -f -",
 	    .run = cn_cmd_ports },
+	{ .group = "serve",
+	    .words = "",
+	    .options = ASKS | BIT(CONFIG) | BIT(LISTEN) | BIT(PLAIN) |
+		BIT(OPENAPI) | BIT(METRICS),
+	    .summary = "the HTTP API, dashboard and metrics on TCP 2",
+	    .help = "Stays in the foreground and logs to standard error.  On "
+		    "loopback it speaks\nHTTP, on any other address HTTPS.  "
+		    "The tokens of the API are in api.token and\n"
+		    "api-read.token of the state folder, made at the first "
+		    "start.  SIGHUP reads\nthem, the certificate and the "
+		    "names again; SIGTERM ends it.",
+	    .examples = "  compressnet serve\n"
+			"  compressnet serve --listen 127.0.0.1:8002\n"
+			"  compressnet serve --openapi >openapi.json",
+	    .run = cn_cmd_serve },
+	{ .group = "dashboard",
+	    .words = "",
+	    .options = BIT(CONFIG) | BIT(LISTEN),
+	    .summary = "an address that opens the dashboard, once",
+	    .help = "Prints the address of `compressnet serve' with a code "
+		    "that works once,\nwithin five minutes.  Run it as the "
+		    "user that serve runs as, or as root.",
+	    .examples = "  compressnet dashboard",
+	    .run = cn_cmd_dashboard },
 	{ .group = "demo",
 	    .words = "",
 	    .options =

@@ -280,6 +280,8 @@ test_dump_of_the_smallest(void **state)
 	    "limits:\n"
 	    "  streams_per_peer: 100000\n"
 	    "  window: 64MiB\n"
+	    "serve:\n"
+	    "  metrics_open: false\n"
 	    "log:\n"
 	    "  level: \"info\"\n");
 	cn_config_unref(&config);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#ifndef CN_GATEWAY_NOTIFY_H
-#define CN_GATEWAY_NOTIFY_H
+#ifndef CN_BASE_NOTIFY_H
+#define CN_BASE_NOTIFY_H
 
 /*
  * Telling the service manager how we are, by the protocol of sd_notify(3):
@@ -22,4 +22,4 @@ void cn_notify_alive(void);
 /* How often to say so, microseconds; 0: nobody asks. */
 uint64_t cn_notify_interval_us(void);
 
-#endif /* CN_GATEWAY_NOTIFY_H */
+#endif /* CN_BASE_NOTIFY_H */
