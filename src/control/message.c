@@ -37,6 +37,8 @@ static const struct {
 	[CN_COMMAND_SERVICES] = { "services", CN_ACCESS_READ, 0 },
 	[CN_COMMAND_CONFIG] = { "config", CN_ACCESS_READ, 0 },
 	[CN_COMMAND_RELOAD] = { "reload", CN_ACCESS_CHANGE, 0 },
+	[CN_COMMAND_EVENTS] = { "events", CN_ACCESS_READ,
+	    TAKES_CURSOR | TAKES_LIMIT },
 	[CN_COMMAND_STORE] = { "store", CN_ACCESS_READ, 0 },
 	[CN_COMMAND_STORE_VERIFY] = { "store-verify", CN_ACCESS_CHANGE,
 	    TAKES_CURSOR },

@@ -164,6 +164,13 @@ cn_reply_services(
 }
 
 int
+cn_reply_events(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_events *events, uint64_t next)
+{
+	return reply_shape(out, id, &cn_snap_events_shape, events, next);
+}
+
+int
 cn_reply_store(
     struct cn_buf *out, uint64_t id, const struct cn_snap_store *store)
 {

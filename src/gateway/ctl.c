@@ -15,6 +15,7 @@
 #include "gateway/ctl_private.h"
 #include "gateway/daemon.h"
 #include "gateway/depot.h"
+#include "gateway/events.h"
 #include "gateway/warm.h"
 #include "net/listener.h"
 
@@ -224,6 +225,22 @@ reply_reload(struct cn_daemon *daemon, uint64_t id, struct cn_buf *out)
 	return err;
 }
 
+static int
+reply_events(struct cn_daemon *daemon, const struct cn_request *request,
+    struct cn_buf *out)
+{
+	struct cn_snap_events events;
+	uint64_t next;
+	int err = cn_events_read(daemon->shared.events, request->cursor,
+	    request->limit, &events, &next);
+
+	if (err == CN_OK) {
+		err = cn_reply_events(out, request->id, &events, next);
+	}
+	cn_snap_events_clear(&events);
+	return err;
+}
+
 /* Returns CN_EAGAIN when the reply follows later. */
 static int
 serve(struct cn_ctl_caller *caller, const struct cn_request *request)
@@ -238,6 +255,8 @@ serve(struct cn_ctl_caller *caller, const struct cn_request *request)
 		return reply_config(daemon, request->id, &caller->reply);
 	case CN_COMMAND_RELOAD:
 		return reply_reload(daemon, request->id, &caller->reply);
+	case CN_COMMAND_EVENTS:
+		return reply_events(daemon, request, &caller->reply);
 	case CN_COMMAND_STATUS:
 	case CN_COMMAND_STREAMS:
 	case CN_COMMAND_STREAM_SHOW:

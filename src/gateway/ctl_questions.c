@@ -146,6 +146,7 @@ compose(struct question *question, struct cn_buf *out)
 	case CN_COMMAND_STORE:
 		return reply_store(question, out);
 	case CN_COMMAND_NONE:
+	case CN_COMMAND_EVENTS:
 	case CN_COMMAND_VERSION:
 	case CN_COMMAND_CONFIG:
 	case CN_COMMAND_RELOAD:
@@ -236,6 +237,7 @@ ask_worker(struct cn_task *task, void *owner)
 	case CN_COMMAND_SERVICES:
 	case CN_COMMAND_STORE:
 	case CN_COMMAND_NONE:
+	case CN_COMMAND_EVENTS:
 	case CN_COMMAND_VERSION:
 	case CN_COMMAND_CONFIG:
 	case CN_COMMAND_RELOAD:

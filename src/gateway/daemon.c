@@ -17,6 +17,7 @@
 #include "control/message.h"
 #include "gateway/ctl.h"
 #include "gateway/depot.h"
+#include "gateway/events.h"
 #include "gateway/headroom.h"
 #include "gateway/notify.h"
 #include "gateway/sandbox.h"
@@ -213,6 +214,9 @@ cn_daemon_reload(struct cn_daemon *daemon, struct cn_diag_list *diags,
 		CN_LOG(CN_LOG_ERROR, "reload-refused", "errors=%zu text=%s",
 		    diags->errors,
 		    CN_LOG_STR("the configuration in force is unchanged"));
+		cn_events_add(daemon->shared.events, CN_EVENT_RELOAD_REFUSED,
+		    NULL, "%zu errors; the first: %.140s", diags->errors,
+		    daemon->config_error);
 	} else {
 		cn_counter_add(daemon->counters, CN_COUNTER_RELOADS, 1);
 		CN_LOG(CN_LOG_INFO, "reloaded",
@@ -220,6 +224,9 @@ cn_daemon_reload(struct cn_daemon *daemon, struct cn_diag_list *diags,
 		    "offers=%zu",
 		    plan->peers_count, plan->services_count,
 		    plan->offers_count);
+		cn_events_add(daemon->shared.events, CN_EVENT_RELOADED, NULL,
+		    "%zu peers, %zu services, %zu offers", plan->peers_count,
+		    plan->services_count, plan->offers_count);
 	}
 	cn_notify_ready();
 	return err;
@@ -287,6 +294,9 @@ on_terminate(uv_signal_t *signal, int number CN_UNUSED)
 	cn_notify_stopping();
 	CN_LOG(CN_LOG_INFO, "draining", "streams=%llu",
 	    (unsigned long long)atomic_load(&daemon->shared.sessions));
+	cn_events_add(daemon->shared.events, CN_EVENT_DRAINING, NULL,
+	    "%llu streams are left",
+	    (unsigned long long)atomic_load(&daemon->shared.sessions));
 	cn_registry_drain(daemon->shared.registry);
 	cn_plan_shut(daemon->plan);
 	for (uint32_t i = 0; i < daemon->shared.workers; i++) {
@@ -343,6 +353,7 @@ on_tick(uv_timer_t *timer)
 	cn_worker_make_links(&daemon->shared);
 	cn_depot_tick(daemon->depot, cn_clock_us());
 	log_gate(daemon, cn_clock_us());
+	cn_lookout_tick(daemon);
 }
 
 /* ---- watchdog: alive is who can still run a task in every worker ---- */
@@ -583,6 +594,10 @@ start(struct cn_daemon *daemon, struct cn_config *config,
 	    CN_DAEMON_RESERVE + config->peers_count * CN_DAEMON_RESERVE_PEER));
 	err = load_key(daemon, config);
 	if (err == CN_OK) {
+		err = cn_events_create(
+		    daemon->started_wall_us, &daemon->shared.events);
+	}
+	if (err == CN_OK) {
 		err = cn_gate_create(&daemon->gate);
 	}
 	if (err == CN_OK) {
@@ -657,6 +672,7 @@ finish(struct cn_daemon *daemon)
 	cn_depot_close(&daemon->depot);
 	cn_plan_unref(&daemon->plan);
 	cn_registry_free(&shared->registry);
+	cn_events_free(&shared->events);
 	cn_gate_free(&daemon->gate);
 	cn_tlsctx_free(&shared->tls);
 	cn_counters_free(&daemon->counters);
@@ -715,6 +731,10 @@ run(struct cn_daemon *daemon, struct cn_config *config,
 	    "services=%zu offers=%zu",
 	    CN_VERSION, CN_LOG_STR(config->gateway.name), own,
 	    daemon->shared.workers, daemon->plan->peers_count,
+	    daemon->plan->services_count, daemon->plan->offers_count);
+	cn_events_add(daemon->shared.events, CN_EVENT_STARTED, NULL,
+	    "version %s, %u workers, %zu peers, %zu services, %zu offers",
+	    CN_VERSION, daemon->shared.workers, daemon->plan->peers_count,
 	    daemon->plan->services_count, daemon->plan->offers_count);
 	daemon->state = CN_DAEMON_RUNNING;
 	cn_notify_ready();

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "gateway/events.h"
 #include "gateway/scope.h"
 #include "gateway/sink.h"
 #include "gateway/warm.h"
@@ -342,6 +343,22 @@ cn_session_warm(struct cn_linkhost *host, const struct cn_plan_service *service,
 /* ---- offers ---- */
 
 static void
+tell_unreachable(
+    const struct cn_session *session, const struct cn_dialer_result *result)
+{
+	struct cn_events_about about = {
+		.peer = session->host->name,
+		.service = session->tally->name,
+		.stream = session->id,
+	};
+
+	cn_events_add(session->worker->shared->events,
+	    CN_EVENT_OFFER_UNREACHABLE, &about, "%s: %.120s",
+	    cn_reset_name(result->reason),
+	    result->text != NULL ? result->text : cn_err_text(result->err));
+}
+
+static void
 on_dialled(void *owner, const struct cn_dialer_result *result)
 {
 	struct cn_session *session = owner;
@@ -359,6 +376,7 @@ on_dialled(void *owner, const struct cn_dialer_result *result)
 		    CN_LOG_STR(result->text != NULL
 			    ? result->text
 			    : cn_err_text(result->err)));
+		tell_unreachable(session, result);
 		fail(session, result->reason);
 		return;
 	}

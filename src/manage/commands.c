@@ -45,6 +45,12 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	[CN_OPTION_CLIENT] = { "client", 0, "ADDRESS",
 	    "for this client, where the scope is client" },
 	[CN_OPTION_QUIET] = { "quiet", 'q', NULL, "say only what went wrong" },
+	[CN_OPTION_FOLLOW] = { "follow", 0, NULL,
+	    "go on with what happens next" },
+	[CN_OPTION_SINCE_ID] = { "since-id", 0, "ID",
+	    "only what came after this event" },
+	[CN_OPTION_LEVEL] = { "level", 0, "LEVEL",
+	    "info, warning or error: none less important" },
 };
 
 const uint64_t cn_options_common = BIT(HELP) | BIT(NO_COLOR);
@@ -109,6 +115,17 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .help = "",
 	    .examples = "  compressnet services",
 	    .run = cn_cmd_services },
+	{ .group = "events",
+	    .words = "",
+	    .options = READS | BIT(FOLLOW) | BIT(SINCE_ID) | BIT(LEVEL) |
+		BIT(INTERVAL) | BIT(COUNT),
+	    .summary = "what happened lately: peers, links, store, services",
+	    .help = "The gateway keeps the last 1024 events of its run.  With "
+		    "--follow it goes on\nuntil interrupted, over restarts of "
+		    "the gateway too, and --json prints one\nobject a line.",
+	    .examples = "  compressnet events --level warning\n"
+			"  compressnet events --follow --json",
+	    .run = cn_cmd_events },
 	{ .group = "config",
 	    .verb = "check",
 	    .words = "[FILE]",
