@@ -55,12 +55,6 @@ static const struct cn_event_info infos[CN_EVENT_KIND_MAX] = {
 	    "A service accepts none, for want of descriptors or memory" },
 	[CN_EVENT_OFFER_UNREACHABLE] = { "offer-unreachable", WARNING, 1, 60,
 	    "The target of an offer could not be connected to" },
-	[CN_EVENT_BUDGET_NEAR] = { "budget-near", WARNING, 0, 120,
-	    "A peer has used 80 % of its bytes of the month" },
-	[CN_EVENT_BUDGET_SPENT] = { "budget-spent", ERROR, 0, 120,
-	    "A peer has used all of its bytes of the month" },
-	[CN_EVENT_REPORT_DAMAGED] = { "report-damaged", WARNING, 0, 10,
-	    "What was recorded of earlier traffic is not complete" },
 };
 
 static const char *const levels[] = { "unknown", "info", "warning", "error",
@@ -72,8 +66,7 @@ static const char *const kinds[] = { "unknown", "started", "reloaded",
 	"peer-draining", "peer-removed", "link-resumed", "link-lost",
 	"carrier-lost", "carrier-failed", "handshake-refused", "coding-off",
 	"store-lost", "store-damaged", "memory-low", "memory-ok",
-	"service-listening", "service-paused", "offer-unreachable",
-	"budget-near", "budget-spent", "report-damaged", NULL };
+	"service-listening", "service-paused", "offer-unreachable", NULL };
 
 _Static_assert(CN_ARRAY_LEN(kinds) == CN_EVENT_KIND_MAX + 1,
     "a kind of event has no name");

@@ -280,6 +280,22 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .help = "32 random bytes in a file that only its owner can read.",
 	    .examples = "  compressnet store key ./carry.key",
 	    .run = cn_cmd_store_key },
+	{ .group = "support-bundle",
+	    .words = "[FILE]",
+	    .words_max = 1,
+	    .options = ASKS | BIT(CONFIG) | BIT(FORCE),
+	    .summary = "what a developer needs to see, in one file",
+	    .help = "A compressed archive, readable by its owner alone: "
+		    "what the gateway says of\nitself, its effective "
+		    "configuration and what is wrong with it, limits and\n"
+		    "settings of the host.  No keys, and nothing that "
+		    "applications sent; names and\naddresses are in it.  "
+		    "Works without a running gateway too: the manifest "
+		    "says\nwhat is not there.",
+	    .examples = "  compressnet support-bundle\n"
+			"  compressnet support-bundle /tmp/support.tar.gz "
+			"--force",
+	    .run = cn_cmd_support_bundle },
 	{ .group = "demo",
 	    .words = "",
 	    .options =
