@@ -124,6 +124,7 @@ scrub_line(struct scrub *scrub, const char *line, size_t len)
 {
 	size_t indent = indent_of(line, len);
 	const char *value;
+	int err;
 
 	if (scrub->is_key) {
 		scrub->is_key = find(line, len, "-----END") == NULL;
@@ -142,10 +143,13 @@ scrub_line(struct scrub *scrub, const char *line, size_t len)
 	if (value != NULL) {
 		scrub->is_block = true;
 		scrub->indent = indent;
-		return cn_buf_printf(scrub->out, "%.*s %s\n",
-		    (int)(value - line), line, CN_REDACT_WORD);
+		/* What stands before it may hold another. */
+		err = put_line(line, (size_t)(value - line), scrub->out);
+		return err != CN_OK
+		    ? err
+		    : cn_buf_printf(scrub->out, " %s\n", CN_REDACT_WORD);
 	}
-	int err = put_line(line, len, scrub->out);
+	err = put_line(line, len, scrub->out);
 	return err != CN_OK ? err : cn_buf_append(scrub->out, "\n", 1);
 }
 

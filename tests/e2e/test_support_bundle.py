@@ -77,6 +77,17 @@ def test_no_secrets(kit):
         pem = key.read()
     body = "".join(line for line in pem.splitlines() if "-----" not in line)
     raw = base64.b64decode(body)[-32:]
+    # Where the gateway itself tells them: its configuration, its store.
+    good = json.loads(json.dumps(pair.near.config))
+    good["store"] = {"path": os.path.join(pair.near.folder, HEX,
+                                          "password=" + SECRET)}
+    pair.near.write(good)
+    pair.near.may_end = True
+    pair.near.process.terminate()
+    pair.near.process.wait(20)
+    pair.near.start()
+    told = kit.compressnet("store", "--socket", pair.near.socket).stdout
+    assert SECRET in told or HEX in told
     # A file with secrets in wrong places; the gateway has refused it.
     config = json.loads(json.dumps(pair.near.config))
     config["token"] = SECRET

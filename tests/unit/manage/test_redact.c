@@ -36,6 +36,7 @@ test_text(void **state)
 	assert_text(
 	    "a:\n  token: abc\n  b: 1\n", "a:\n  token: [redacted]\n  b: 1\n");
 	assert_text("API_KEY=abc PassWord = x\n", "API_KEY= [redacted]\n");
+	assert_text("/" HEX64 "/token=x\n", "/[redacted]/token= [redacted]\n");
 	/* A value of several lines. */
 	assert_text("password: |\n  first\n\n  second\nname: x\n",
 	    "password: [redacted]\nname: x\n");
