@@ -5,7 +5,7 @@
 packages_of() {
 	case $1 in
 	build)
-		echo gcc libc6-dev make meson ninja-build pkgconf python3 \
+		echo gcc libc6-dev lowdown make meson ninja-build pkgconf python3 \
 			libxxhash-dev libzstd-dev libssl-dev libuv1-dev \
 			libfyaml-dev libjansson-dev libseccomp-dev \
 			libcap-ng-dev
@@ -14,7 +14,7 @@ packages_of() {
 		echo libcmocka-dev python3-pytest python3-xxhash \
 			python3-zstandard postgresql postgresql-client rsync \
 			nginx-light curl openssh-server openssh-client \
-			openssl iproute2 procps
+			openssl iproute2 procps mandoc
 		;;
 	bench)
 		echo python3 haproxy socat stunnel4 zstd openssl \

@@ -12,6 +12,9 @@
 /* Bytes learnt late for each byte sent, and at least for each batch. */
 #define CATCH_UP_RATIO 8u
 #define CATCH_UP_LEAST ((size_t)256 * 1024)
+/* Segments that one batch may have the disk read: an honest one refers to few
+ * that are not in memory. */
+#define PENDING_MAX 32u
 /* A region shorter than this helps nobody. */
 #define REGION_LEAST 16u
 
@@ -427,14 +430,59 @@ copy_place(struct cn_dedup *dedup, uint64_t scope, struct cn_view *view,
 	return CN_OK;
 }
 
+/* The segments that one batch waits for. */
+struct pending {
+	struct cn_place segment[PENDING_MAX]; /* pos: its first */
+	size_t count;
+};
+
+/* It waits for that one, too; false: it would wait for too many. */
+static bool
+wait_for(struct pending *pending, const struct cn_place *place)
+{
+	struct cn_place segment = *place;
+
+	segment.pos &= ~(uint64_t)(CN_SEGMENT_BYTES - 1);
+	for (size_t i = 0; i < pending->count; i++) {
+		const struct cn_place *other = &pending->segment[i];
+
+		if (other->pos == segment.pos &&
+		    other->epoch == segment.epoch &&
+		    other->is_mine == segment.is_mine) {
+			return true;
+		}
+	}
+	if (pending->count == PENDING_MAX) {
+		return false;
+	}
+	pending->segment[pending->count++] = segment;
+	return true;
+}
+
+/*
+ * What a place that is not here yet means for its batch: CN_OK, have the others
+ * read as well; or a miss, of which the place is no cause, it is here.
+ */
+static int
+look_further(struct pending *pending, struct cn_dedup_lack *lack)
+{
+	if (wait_for(pending, &lack->place)) {
+		return CN_OK;
+	}
+	lack->len = 0;
+	return CN_ENOENT;
+}
+
 int
 cn_dedup_prefix(struct cn_dedup *dedup, uint64_t scope,
     const struct cn_refs *refs, const uint8_t **ret, struct cn_dedup_lack *lack)
 {
 	struct cn_view view = { 0 };
-	bool is_pending = false;
+	struct pending pending;
 	size_t used = 0;
 	int r = CN_OK;
+
+	pending.count = 0;
 
 	for (size_t i = 0; i < refs->regions; i++) {
 		const struct cn_ref_region *region = &refs->region[i];
@@ -444,8 +492,7 @@ cn_dedup_prefix(struct cn_dedup *dedup, uint64_t scope,
 		r = copy_place(dedup, scope, &view, &place, region->len,
 		    dedup->scratch->delta + used, lack);
 		if (r == CN_EAGAIN) {
-			is_pending = true; /* have the others read as well */
-			r = CN_OK;
+			r = look_further(&pending, lack);
 		}
 		if (r != CN_OK) {
 			break;
@@ -454,7 +501,7 @@ cn_dedup_prefix(struct cn_dedup *dedup, uint64_t scope,
 	}
 	cn_view_done(&view);
 	*ret = dedup->scratch->delta;
-	return r == CN_OK && is_pending ? CN_EAGAIN : r;
+	return r == CN_OK && pending.count > 0 ? CN_EAGAIN : r;
 }
 
 /* One op: its literals, then its copy.  Moves *literals and *done on. */
@@ -488,11 +535,12 @@ cn_dedup_build(struct cn_dedup *dedup, uint64_t scope,
 	struct cn_view view = { 0 };
 	struct cn_ref_cursor at = { 0 };
 	struct cn_ref_op op;
+	struct pending pending;
 	struct cn_cursor in;
-	bool is_pending = false;
 	size_t done = 0;
 	int r;
 
+	pending.count = 0;
 	cn_cursor_init(&in, payload, refs->ops_len);
 	for (;;) {
 		r = cn_ref_op_decode(&in, &at, refs->logs, &op);
@@ -503,8 +551,9 @@ cn_dedup_build(struct cn_dedup *dedup, uint64_t scope,
 		r = build_op(dedup, scope, refs, &op, &view, &literals, end,
 		    plain, plain_len, &done, lack);
 		if (r == CN_EAGAIN) {
-			is_pending = true; /* have the others read as well */
-		} else if (r != CN_OK) {
+			r = look_further(&pending, lack);
+		}
+		if (r != CN_OK) {
 			break;
 		}
 	}
@@ -516,7 +565,7 @@ cn_dedup_build(struct cn_dedup *dedup, uint64_t scope,
 		return CN_ECODING;
 	}
 	memcpy(plain + done, literals, plain_len - done);
-	return is_pending ? CN_EAGAIN : CN_OK;
+	return pending.count > 0 ? CN_EAGAIN : CN_OK;
 }
 
 int

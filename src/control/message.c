@@ -18,6 +18,8 @@
 #define TAKES_PAYLOAD 0x10u
 #define TAKES_KEY 0x20u
 #define TAKES_SERVICE 0x40u /* and client */
+#define TAKES_PEER 0x80u
+#define TAKES_STORED 0x100u
 
 static const struct {
 	const char *name;
@@ -51,6 +53,9 @@ static const struct {
 	[CN_COMMAND_STORE_WARM] = { "store-warm", CN_ACCESS_CHANGE,
 	    TAKES_SERVICE },
 	[CN_COMMAND_STORE_WARM_END] = { "store-warm-end", CN_ACCESS_CHANGE, 0 },
+	[CN_COMMAND_PROBE] = { "probe", CN_ACCESS_CHANGE,
+	    TAKES_PEER | TAKES_SERVICE | TAKES_STORED },
+	[CN_COMMAND_PROBE_END] = { "probe-end", CN_ACCESS_CHANGE, 0 },
 };
 
 static void *
@@ -165,6 +170,8 @@ static const struct {
 	{ "key", TAKES_KEY },
 	{ "service", TAKES_SERVICE },
 	{ "client", TAKES_SERVICE },
+	{ "peer", TAKES_PEER },
+	{ "stored", TAKES_STORED },
 };
 
 static bool
@@ -272,6 +279,32 @@ read_service(const json_t *json, struct cn_request *request)
 }
 
 static int
+read_peer(const json_t *json, struct cn_request *request)
+{
+	int err = read_text(
+	    json, "peer", request, request->peer, sizeof(request->peer));
+
+	return err == CN_OK && request->peer[0] == '\0'
+	    ? refuse(request, CN_REPLY_BAD_REQUEST,
+		  "'peer' must be the name of a peer")
+	    : err;
+}
+
+static int
+read_truth(
+    const json_t *json, const char *name, struct cn_request *request, bool *ret)
+{
+	const json_t *value = json_object_get(json, name);
+
+	if (value != NULL && !json_is_boolean(value)) {
+		return refuse(request, CN_REPLY_BAD_REQUEST,
+		    "'%s' must be true or false", name);
+	}
+	*ret = json_is_true(value);
+	return CN_OK;
+}
+
+static int
 read_numbers(const json_t *json, struct cn_request *request)
 {
 	uint64_t limit = CN_SNAP_STREAMS_PAGE;
@@ -311,6 +344,12 @@ read_fields(const json_t *json, struct cn_request *request)
 	}
 	if (err == CN_OK && (takes & TAKES_SERVICE) != 0) {
 		err = read_service(json, request);
+	}
+	if (err == CN_OK && (takes & TAKES_PEER) != 0) {
+		err = read_peer(json, request);
+	}
+	if (err == CN_OK && (takes & TAKES_STORED) != 0) {
+		err = read_truth(json, "stored", request, &request->is_stored);
 	}
 	if (err < 0) {
 		return err;
@@ -428,6 +467,12 @@ cn_request_encode(const struct cn_request *request, struct cn_buf *out)
 	if ((takes & TAKES_SERVICE) != 0) {
 		put_text(json, "service", request->service, &failed);
 		put_text(json, "client", request->client, &failed);
+	}
+	if ((takes & TAKES_PEER) != 0) {
+		put_text(json, "peer", request->peer, &failed);
+	}
+	if ((takes & TAKES_STORED) != 0 && request->is_stored && failed == 0) {
+		failed = json_object_set_new(json, "stored", json_true());
 	}
 	int err = failed != 0 ? CN_ENOMEM : cn_line_append(out, json);
 	json_decref(json);

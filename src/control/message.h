@@ -25,8 +25,8 @@
  * "payload":n, n raw bytes follow, of a request (store-import) or of a reply
  * (store-export).
  *
- * The connection that warms a store comes as a descriptor beside the first
- * byte of its request (store-warm).
+ * The connection that warms a store or probes a peer comes as a descriptor
+ * beside the first byte of its request (store-warm, probe).
  *
  * A line longer than CN_REQUEST_MAX: answer CN_REPLY_TOO_LONG with id 0 and
  * close, for its end cannot be found within bounds.
@@ -87,6 +87,12 @@ enum cn_command {
 	 */
 	CN_COMMAND_STORE_WARM,
 	CN_COMMAND_STORE_WARM_END, /* cn_reply_warm(), once it is over */
+	/*
+	 * cn_reply_warm(), of `peer' and `service', one of those that every
+	 * gateway has ("/echo"), with a descriptor as STORE_WARM.
+	 */
+	CN_COMMAND_PROBE,
+	CN_COMMAND_PROBE_END, /* cn_reply_warm(), once it is over */
 	CN_COMMAND_MAX
 };
 
@@ -115,7 +121,9 @@ struct cn_request {
 	 * it could be read: they follow all the same. */
 	uint32_t payload;
 	uint8_t key[CN_REQUEST_KEY_BYTES]; /* STORE_EXPORT, _IMPORT */
-	char service[CN_SNAP_NAME];        /* STORE_WARM */
+	char service[CN_SNAP_NAME];        /* STORE_WARM, PROBE */
+	char peer[CN_SNAP_NAME];           /* PROBE */
+	bool is_stored;                    /* PROBE: both sides may keep it */
 	char client[CN_SNAP_TEXT];         /* STORE_WARM: an address; "" */
 	/* Set by a failed decode: why, and the words for it. */
 	enum cn_reply_code code;

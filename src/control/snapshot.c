@@ -61,6 +61,8 @@ static const struct cn_shape_field carrier_rows[] = {
 	U64(redial_us),
 	U64(rtt_us),
 	U64(rate_bps),
+	U64(segments_data),
+	U64(segments_resent),
 	U64(wan_sent),
 	U64(wan_received),
 	TEXT(error),
@@ -253,6 +255,9 @@ static const struct cn_shape_field warm_rows[] = {
 	U64(lan),
 	U64(copied),
 	U64(wan),
+	U64(lan_received),
+	U64(copied_received),
+	U64(wan_received),
 	U64(us),
 };
 const struct cn_shape cn_snap_warm_shape = SHAPE(warm_rows);

@@ -82,7 +82,10 @@ struct cn_snap_carrier {
 	uint64_t redial_us; /* until the next dial; 0: none planned */
 	uint64_t rtt_us;    /* smoothed; 0: unknown */
 	uint64_t rate_bps;  /* measured delivery; 0: unknown */
-	uint64_t wan_sent;  /* all carriers that the slot had */
+	/* Segments of TCP with data, and those of them that went again; of the
+	 * connection that is up. */
+	uint64_t segments_data, segments_resent;
+	uint64_t wan_sent; /* all carriers that the slot had */
 	uint64_t wan_received;
 	char error[CN_SNAP_TEXT]; /* of the last failure; "" */
 };
@@ -281,15 +284,18 @@ struct cn_snap_walk {
 	uint64_t whole;    /* of an import: 1 when its end has come */
 };
 
-/* What became of warming a peer's store; until it is over only its stream is
- * known. */
+/* What became of a connection that was handed over, to warm or to probe;
+ * until it is over only its stream is known. */
 struct cn_snap_warm {
 	uint64_t stream; /* cn_snap_stream.id */
 	bool is_clean;   /* all of it was verified and kept by the peer */
 	char reason[CN_SNAP_NAME]; /* else why it was reset; "" */
-	uint64_t lan;              /* bytes that were pushed */
+	uint64_t lan;              /* bytes that were sent */
 	uint64_t copied;           /* of them: the peer had them before */
 	uint64_t wan;              /* what they took, without TLS */
+	uint64_t lan_received;     /* bytes that came back */
+	uint64_t copied_received;  /* of them: we had them before */
+	uint64_t wan_received;     /* what they took, without TLS */
 	uint64_t us;               /* how long it took */
 };
 

@@ -16,7 +16,7 @@
 #include "gateway/daemon.h"
 #include "gateway/depot.h"
 #include "gateway/events.h"
-#include "gateway/warm.h"
+#include "gateway/handover.h"
 #include "net/listener.h"
 
 /* Text of the changes of a reload, and of a whole configuration. */
@@ -99,7 +99,7 @@ free_if_over(struct cn_ctl_caller *caller)
 		cn_buf_fini(&caller->reply);
 		cn_free(caller->payload);
 		cn_depot_stream_free(&caller->stream);
-		cn_warm_release(&caller->warm);
+		cn_handover_release(&caller->handover);
 		cn_free(caller);
 	}
 }
@@ -272,9 +272,11 @@ serve(struct cn_ctl_caller *caller, const struct cn_request *request)
 	case CN_COMMAND_STORE_IMPORT:
 		return cn_ctl_step(caller, request);
 	case CN_COMMAND_STORE_WARM:
-		return cn_ctl_warm(caller, request);
+	case CN_COMMAND_PROBE:
+		return cn_ctl_handover(caller, request);
 	case CN_COMMAND_STORE_WARM_END:
-		return cn_ctl_warm_end(caller, request);
+	case CN_COMMAND_PROBE_END:
+		return cn_ctl_handover_end(caller, request);
 	case CN_COMMAND_NONE:
 	case CN_COMMAND_MAX:
 		break;

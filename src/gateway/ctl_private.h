@@ -7,7 +7,7 @@
  *
  *   ctl.c            callers, their requests and replies
  *   ctl_questions.c  what all workers are asked
- *   ctl_store.c      work on the store, warming
+ *   ctl_store.c      work on the store, connections that are handed over
  *
  * Thread: the daemon's.
  */
@@ -21,7 +21,7 @@
 #include "base/list.h"
 #include "control/access.h"
 #include "control/message.h"
-#include "gateway/warm.h"
+#include "gateway/handover.h"
 
 struct cn_ctl_handed; /* ctl.c's: a descriptor that came */
 struct cn_daemon;
@@ -47,8 +47,8 @@ struct cn_ctl_caller {
 	uint8_t *payload; /* owned; NULL: nothing is to come */
 	size_t payload_len;
 	struct cn_depot_stream *stream; /* owned; NULL: none yet */
-	struct cn_warm *warm;           /* the last that it began; or NULL */
-	enum cn_warm_state awaited;     /* by a request; OPENING: none */
+	struct cn_handover *handover;   /* the last that it began; or NULL */
+	enum cn_handover_state awaited; /* by a request; OPENING: none */
 	struct cn_ctl_handed *handed; /* owned; its descriptor came; or NULL */
 };
 
@@ -75,8 +75,9 @@ int cn_ctl_own_handed(struct cn_ctl_caller *caller);
  * by cn_ctl_finish(); or an error to be told.
  */
 int cn_ctl_step(struct cn_ctl_caller *caller, const struct cn_request *request);
-int cn_ctl_warm(struct cn_ctl_caller *caller, const struct cn_request *request);
-int cn_ctl_warm_end(
+int cn_ctl_handover(
+    struct cn_ctl_caller *caller, const struct cn_request *request);
+int cn_ctl_handover_end(
     struct cn_ctl_caller *caller, const struct cn_request *request);
 /* Ask every worker.  CN_OK: the reply follows. */
 int cn_ctl_ask(struct cn_ctl_caller *caller, const struct cn_request *request);

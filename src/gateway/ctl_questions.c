@@ -156,6 +156,8 @@ compose(struct question *question, struct cn_buf *out)
 	case CN_COMMAND_STORE_IMPORT:
 	case CN_COMMAND_STORE_WARM:
 	case CN_COMMAND_STORE_WARM_END:
+	case CN_COMMAND_PROBE:
+	case CN_COMMAND_PROBE_END:
 	case CN_COMMAND_MAX:
 		break;
 	}
@@ -247,6 +249,8 @@ ask_worker(struct cn_task *task, void *owner)
 	case CN_COMMAND_STORE_IMPORT:
 	case CN_COMMAND_STORE_WARM:
 	case CN_COMMAND_STORE_WARM_END:
+	case CN_COMMAND_PROBE:
+	case CN_COMMAND_PROBE_END:
 	case CN_COMMAND_MAX:
 		cn_report_status(worker, report);
 		break;

@@ -146,48 +146,48 @@ cn_ctl_step(struct cn_ctl_caller *caller, const struct cn_request *request)
 	return CN_EAGAIN;
 }
 
-/* ---- warming ---- */
+/* ---- connections that are handed over ---- */
 
 static int
-reply_warm(struct cn_ctl_caller *caller, uint64_t id)
+reply_handover(struct cn_ctl_caller *caller, uint64_t id)
 {
-	const struct cn_warm *warm = caller->warm;
+	const struct cn_handover *handover = caller->handover;
 	struct cn_snap_warm running = { 0 };
 
-	if (warm->is_refused) {
-		return cn_reply_error(&caller->reply, id, warm->why.code, NULL,
-		    "%s", warm->why.text);
+	if (handover->is_refused) {
+		return cn_reply_error(&caller->reply, id, handover->why.code,
+		    NULL, "%s", handover->why.text);
 	}
-	if (warm->state == CN_WARM_OVER) {
-		return cn_reply_warm(&caller->reply, id, &warm->end);
+	if (handover->state == CN_HANDOVER_OVER) {
+		return cn_reply_warm(&caller->reply, id, &handover->end);
 	}
-	running.stream = warm->end.stream; /* the rest is its worker's */
+	running.stream = handover->end.stream; /* the rest is its worker's */
 	return cn_reply_warm(&caller->reply, id, &running);
 }
 
 /* It runs, or is over: the caller may be waiting for that. */
 static void
-on_warm(struct cn_warm *warm, void *owner)
+on_handover(struct cn_handover *handover, void *owner)
 {
 	struct cn_ctl_caller *caller = owner;
 
-	if (caller->awaited != CN_WARM_OPENING &&
-	    warm->state >= caller->awaited) {
-		caller->awaited = CN_WARM_OPENING;
+	if (caller->awaited != CN_HANDOVER_OPENING &&
+	    handover->state >= caller->awaited) {
+		caller->awaited = CN_HANDOVER_OPENING;
 		cn_ctl_finish(caller, caller->request.id,
-		    reply_warm(caller, caller->request.id));
+		    reply_handover(caller, caller->request.id));
 	}
 }
 
 int
-cn_ctl_warm(struct cn_ctl_caller *caller, const struct cn_request *request)
+cn_ctl_handover(struct cn_ctl_caller *caller, const struct cn_request *request)
 {
-	struct cn_warm_refusal why;
+	struct cn_handover_refusal why;
 	int fd = cn_ctl_own_handed(caller);
 	int err;
 
-	err = cn_warm_start(caller->ctl->daemon, request, fd, on_warm, caller,
-	    &why, &caller->warm);
+	err = cn_handover_start(caller->ctl->daemon, request, fd, on_handover,
+	    caller, &why, &caller->handover);
 	if (err == CN_EINVAL) {
 		return cn_reply_error(&caller->reply, request->id, why.code,
 		    NULL, "%s", why.text);
@@ -196,22 +196,23 @@ cn_ctl_warm(struct cn_ctl_caller *caller, const struct cn_request *request)
 		return err;
 	}
 	caller->request = *request;
-	caller->awaited = CN_WARM_RUNNING;
+	caller->awaited = CN_HANDOVER_RUNNING;
 	return CN_EAGAIN;
 }
 
 int
-cn_ctl_warm_end(struct cn_ctl_caller *caller, const struct cn_request *request)
+cn_ctl_handover_end(
+    struct cn_ctl_caller *caller, const struct cn_request *request)
 {
-	if (caller->warm == NULL) {
+	if (caller->handover == NULL) {
 		return cn_reply_error(&caller->reply, request->id,
 		    CN_REPLY_NOT_FOUND, NULL,
-		    "nothing was warmed by this connection");
+		    "nothing was handed over on this connection");
 	}
-	if (caller->warm->state == CN_WARM_OVER) {
-		return reply_warm(caller, request->id);
+	if (caller->handover->state == CN_HANDOVER_OVER) {
+		return reply_handover(caller, request->id);
 	}
 	caller->request = *request;
-	caller->awaited = CN_WARM_OVER;
+	caller->awaited = CN_HANDOVER_OVER;
 	return CN_EAGAIN;
 }

@@ -477,6 +477,10 @@ make_workers(struct cn_daemon *daemon, const struct cn_config *config)
 	shared->rekey_bytes = daemon->options->rekey_bytes;
 	shared->rekey_us = daemon->options->rekey_us;
 	shared->gate = daemon->gate;
+	err = cn_tally_create("builtin", true, &shared->builtin);
+	if (err != CN_OK) {
+		return err;
+	}
 	err =
 	    cn_registry_create(shared->own, shared->workers, &shared->registry);
 	if (err != CN_OK) {
@@ -674,6 +678,7 @@ finish(struct cn_daemon *daemon)
 	cn_registry_free(&shared->registry);
 	cn_events_free(&shared->events);
 	cn_gate_free(&daemon->gate);
+	cn_tally_unref(&daemon->shared.builtin);
 	cn_tlsctx_free(&shared->tls);
 	cn_counters_free(&daemon->counters);
 }

@@ -410,6 +410,17 @@ cn_plan_peer(
 	return NULL;
 }
 
+const struct cn_plan_peer *
+cn_plan_peer_named(const struct cn_plan *plan, const char *name)
+{
+	for (size_t i = 0; i < plan->peers_count; i++) {
+		if (strcmp(plan->peers[i].config->entry.name, name) == 0) {
+			return &plan->peers[i];
+		}
+	}
+	return NULL;
+}
+
 const struct cn_plan_service *
 cn_plan_service(const struct cn_plan *plan, const char *name)
 {

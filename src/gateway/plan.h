@@ -104,6 +104,8 @@ void cn_plan_unref(struct cn_plan **pp);
 /* NULL: there is none. */
 const struct cn_plan_peer *cn_plan_peer(
     const struct cn_plan *plan, const uint8_t identity[CN_IDENTITY_BYTES]);
+const struct cn_plan_peer *cn_plan_peer_named(
+    const struct cn_plan *plan, const char *name);
 const struct cn_plan_service *cn_plan_service(
     const struct cn_plan *plan, const char *name);
 const struct cn_plan_offer *cn_plan_offer(

@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "gateway/linkhost.h"
 #include "gateway/session.h"
+#include "net/tcpinfo.h"
 
 #define TALLIES_FIRST 16u
 
@@ -55,6 +56,7 @@ static void
 report_carrier(const struct cn_linkhost_slot *slot, uint64_t now,
     struct cn_snap_carrier *ret)
 {
+	struct cn_tcpinfo tcp;
 	struct cn_carrier_stats stats = { 0 };
 
 	ret->slot = slot->index;
@@ -71,6 +73,10 @@ report_carrier(const struct cn_linkhost_slot *slot, uint64_t now,
 		return;
 	}
 	cn_carrier_stats(slot->carrier, &stats);
+	if (cn_tcpinfo_get(cn_carrier_fd(slot->carrier), &tcp) == CN_OK) {
+		ret->segments_data = tcp.segments_data;
+		ret->segments_resent = tcp.segments_resent;
+	}
 	ret->wan_sent += stats.bytes_out;
 	ret->wan_received += stats.bytes_in;
 	name_socket(
@@ -326,7 +332,7 @@ stream_state(
 	if (session->host->down_us != 0) {
 		return CN_SNAP_RESUMING;
 	}
-	if ((session->pump == NULL && !session->is_warm) ||
+	if ((session->pump == NULL && session->builtin == NULL) ||
 	    !stats->is_confirmed) {
 		return CN_SNAP_OPENING;
 	}

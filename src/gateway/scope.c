@@ -11,6 +11,7 @@ enum kind {
 	KIND_CLIENT = 1,
 	KIND_SERVICE = 2,
 	KIND_GROUP = 3,
+	KIND_BUILTIN = 4,
 };
 
 static uint64_t
@@ -46,6 +47,12 @@ cn_scope_key(const uint8_t own[CN_IDENTITY_BYTES],
 	}
 	return mix(key, KIND_SERVICE, service->entry.name,
 	    strlen(service->entry.name));
+}
+
+uint64_t
+cn_scope_builtin(const uint8_t own[CN_IDENTITY_BYTES])
+{
+	return mix(cn_hash64(own, CN_IDENTITY_BYTES, 0), KIND_BUILTIN, "", 0);
 }
 
 bool

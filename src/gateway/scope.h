@@ -31,6 +31,9 @@
 uint64_t cn_scope_key(const uint8_t own[CN_IDENTITY_BYTES],
     const struct cn_config_service *service, const char *client);
 
+/* The key of what probes peers: shared with no service. */
+uint64_t cn_scope_builtin(const uint8_t own[CN_IDENTITY_BYTES]);
+
 /* May neither side keep the bytes of such a stream? */
 bool cn_scope_is_unstored(const struct cn_config_service *service);
 

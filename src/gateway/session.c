@@ -9,10 +9,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "gateway/builtin.h"
 #include "gateway/events.h"
+#include "gateway/handover.h"
 #include "gateway/scope.h"
-#include "gateway/sink.h"
-#include "gateway/warm.h"
 #include "net/sockopt.h"
 
 /* ---- making and ending ---- */
@@ -60,6 +60,7 @@ note_stats(struct cn_session *session, const struct cn_stream *stream)
 	session->wan_sent =
 	    stats.sent.coded + stats.sent.raw + stats.sent.framing;
 	session->lan_received = stats.received.lan;
+	session->copied_received = stats.received.copied;
 	session->wan_received =
 	    stats.received.coded + stats.received.raw + stats.received.framing;
 	cn_counter_add(
@@ -103,21 +104,27 @@ log_end(const struct cn_session *session, bool is_clean, uint64_t reason)
 
 /* Who had it opened hears how it went. */
 static void
-tell_warm(struct cn_session *session, bool is_clean, uint64_t reason)
+tell_handover(struct cn_session *session, bool is_clean, uint64_t reason)
 {
-	struct cn_warm *warm = session->warm;
+	struct cn_handover *handover = session->handover;
+	struct cn_snap_warm *end;
 
-	session->warm = NULL;
-	if (warm != NULL) {
-		warm->end.is_clean = is_clean;
-		cn_snap_text(warm->end.reason, sizeof(warm->end.reason),
-		    is_clean ? "" : cn_reset_name(reason));
-		warm->end.lan = session->lan_sent;
-		warm->end.wan = session->wan_sent;
-		warm->end.copied = session->copied_sent;
-		warm->end.us = cn_clock_us() - session->born_us;
-		cn_warm_ended(warm);
+	session->handover = NULL;
+	if (handover == NULL) {
+		return;
 	}
+	end = &handover->end;
+	end->is_clean = is_clean;
+	cn_snap_text(end->reason, sizeof(end->reason),
+	    is_clean ? "" : cn_reset_name(reason));
+	end->lan = session->lan_sent;
+	end->wan = session->wan_sent;
+	end->copied = session->copied_sent;
+	end->lan_received = session->lan_received;
+	end->wan_received = session->wan_received;
+	end->copied_received = session->copied_received;
+	end->us = cn_clock_us() - session->born_us;
+	cn_handover_ended(handover);
 }
 
 /*
@@ -154,12 +161,13 @@ destroy(struct cn_session *session, bool is_clean, uint64_t reason)
 		    &tally->refusal, (uint32_t)reason, memory_order_relaxed);
 	}
 	log_end(session, is_clean, reason);
-	tell_warm(session, is_clean, reason);
+	tell_handover(session, is_clean, reason);
 	atomic_fetch_sub_explicit(&tally->live, 1, memory_order_relaxed);
 	atomic_fetch_sub_explicit(
 	    &worker->shared->sessions, 1, memory_order_relaxed);
 	cn_list_remove(&session->item);
 	cn_tally_unref(&session->tally);
+	cn_builtin_free(&session->builtin);
 	cn_free(session->client);
 	cn_free(session);
 }
@@ -278,12 +286,12 @@ open_of(const struct cn_worker *worker, const struct cn_plan_service *service,
 
 /* A stream and its pump; the descriptor is gone in any case. */
 static int
-open_session(struct cn_linkhost *host, const struct cn_plan_service *service,
+open_session(struct cn_linkhost *host, struct cn_tally *tally,
     const struct cn_link_open *open, int fd, struct cn_session **ret)
 {
 	struct cn_worker *worker = host->worker;
-	struct cn_session *session = create(host, service->tally, true,
-	    open->client != NULL ? open->client : "");
+	struct cn_session *session =
+	    create(host, tally, true, open->client != NULL ? open->client : "");
 	int err;
 
 	if (session == NULL) {
@@ -318,26 +326,49 @@ cn_session_open(struct cn_linkhost *host, const struct cn_plan_service *service,
 	struct cn_session *session;
 
 	/* Who connected hears of a failure by the reset of its socket. */
-	(void)open_session(host, service, &open, fd, &session);
+	(void)open_session(host, service->tally, &open, fd, &session);
+}
+
+/* The same for one that was handed over. */
+static int
+open_handed(struct cn_linkhost *host, struct cn_tally *tally,
+    const struct cn_link_open *open, int fd, struct cn_handover *handover)
+{
+	struct cn_session *session;
+	int err = open_session(host, tally, open, fd, &session);
+
+	if (err == CN_OK) {
+		handover->end.stream = session->id;
+		session->handover = handover;
+	}
+	return err;
 }
 
 int
 cn_session_warm(struct cn_linkhost *host, const struct cn_plan_service *service,
-    int fd, struct cn_warm *warm)
+    int fd, struct cn_handover *handover)
 {
-	struct cn_link_open open = open_of(host->worker, service, warm->client);
-	struct cn_session *session;
-	int err;
+	struct cn_link_open open =
+	    open_of(host->worker, service, handover->client);
 
-	open.client = warm->client[0] == '\0' ? NULL : warm->client;
+	open.client = handover->client[0] == '\0' ? NULL : handover->client;
 	open.is_warm = true;
 	open.profile.is_background = true;
-	err = open_session(host, service, &open, fd, &session);
-	if (err == CN_OK) {
-		warm->end.stream = session->id;
-		session->warm = warm;
-	}
-	return err;
+	return open_handed(host, service->tally, &open, fd, handover);
+}
+
+int
+cn_session_probe(struct cn_linkhost *host, int fd, struct cn_handover *handover)
+{
+	struct cn_worker_shared *shared = host->worker->shared;
+	const struct cn_link_open open = {
+		.service = handover->service,
+		.scope = cn_scope_builtin(shared->own),
+		.is_unstored = handover->is_unstored,
+		.profile = cn_builtin_profile,
+	};
+
+	return open_handed(host, shared->builtin, &open, fd, handover);
 }
 
 /* ---- offers ---- */
@@ -420,13 +451,19 @@ may_open(struct cn_linkhost *host, uint64_t now)
 	return true;
 }
 
-/* Bytes for the store alone: a sink in place of the target. */
+/* An end of our own in place of a target. */
 static void
-start_sink(struct cn_session *session)
+start_builtin(struct cn_session *session, const char *name)
 {
-	session->is_warm = true;
+	int err = cn_builtin_create(name, &session->builtin);
+
+	if (err != CN_OK) {
+		fail(session,
+		    err == CN_ENOENT ? CN_RESET_NO_SERVICE : reason_of(err));
+		return;
+	}
 	session->was_through = true;
-	cn_sink_take(session->stream, cn_clock_us());
+	cn_builtin_step(session->builtin, session->stream, cn_clock_us());
 	cn_linkhost_touch(session->host);
 }
 
@@ -447,26 +484,41 @@ start_dial(struct cn_session *session, const struct cn_plan_offer *offer)
 	}
 }
 
+/* What counts for the service that the peer asks for; NULL: it may not. */
+static struct cn_tally *
+find_tally(const struct cn_linkhost *host, const char *service,
+    const struct cn_plan_offer *offer)
+{
+	if (cn_builtin_is_name(service)) {
+		return host->worker->shared->builtin;
+	}
+	return offer != NULL &&
+		cn_config_offer_allows(offer->config, host->name)
+	    ? offer->tally
+	    : NULL;
+}
+
 /* The peer opened a stream. */
 static void
 on_open(struct cn_linkhost *host, struct cn_stream *stream)
 {
 	struct cn_worker *worker = host->worker;
+	const char *service = cn_stream_service(stream);
 	const struct cn_plan_offer *offer =
-	    cn_plan_offer(worker->plan, cn_stream_service(stream));
+	    cn_plan_offer(worker->plan, service);
+	struct cn_tally *tally = find_tally(host, service, offer);
 	struct cn_session *session;
 
 	if (worker->is_draining || host->is_ended) {
 		refuse(host, stream, CN_RESET_SHUTDOWN);
 		return;
 	}
-	if (offer == NULL ||
-	    !cn_config_offer_allows(offer->config, host->name)) {
+	if (tally == NULL) {
 		refuse(host, stream, CN_RESET_NO_SERVICE);
 		return;
 	}
 	session = may_open(host, cn_clock_us())
-	    ? create(host, offer->tally, false, cn_stream_client(stream))
+	    ? create(host, tally, false, cn_stream_client(stream))
 	    : NULL;
 	if (session == NULL) {
 		refuse(host, stream, CN_RESET_BUSY);
@@ -474,12 +526,13 @@ on_open(struct cn_linkhost *host, struct cn_stream *stream)
 	}
 	session->stream = stream;
 	cn_stream_set_owner(stream, session);
-	cn_stream_set_profile(stream, &offer->profile);
-	atomic_fetch_add_explicit(
-	    &offer->tally->opened, 1, memory_order_relaxed);
+	cn_stream_set_profile(
+	    stream, offer != NULL ? &offer->profile : &cn_builtin_profile);
+	atomic_fetch_add_explicit(&tally->opened, 1, memory_order_relaxed);
 	cn_counter_add(worker->counters, CN_COUNTER_STREAMS_ACCEPTED, 1);
-	if (cn_stream_is_warm(stream)) {
-		start_sink(session);
+	session->is_warm = cn_stream_is_warm(stream);
+	if (session->is_warm || offer == NULL) {
+		start_builtin(session, session->is_warm ? "/sink" : service);
 	} else {
 		start_dial(session, offer);
 	}
@@ -487,11 +540,12 @@ on_open(struct cn_linkhost *host, struct cn_stream *stream)
 
 /* ---- events ---- */
 
-/* The stream ended while its target is dialled, or in a sink. */
+/* The stream ended while its target is dialled, or in an end of our own. */
 static void
 on_end(struct cn_session *session, const struct cn_link_event *event)
 {
-	bool is_clean = session->is_warm && event->type == CN_LINK_EVENT_ENDED;
+	bool is_clean =
+	    session->builtin != NULL && event->type == CN_LINK_EVENT_ENDED;
 
 	cn_dialer_cancel(&session->dial);
 	note_stats(session, session->stream);
@@ -516,8 +570,9 @@ cn_session_event(struct cn_linkhost *host, const struct cn_link_event *event)
 	} else if (event->type == CN_LINK_EVENT_ENDED ||
 	    event->type == CN_LINK_EVENT_RESET) {
 		on_end(session, event);
-	} else if (session->is_warm && event->type == CN_LINK_EVENT_READABLE) {
-		cn_sink_take(session->stream, cn_clock_us());
+	} else if (session->builtin != NULL) {
+		cn_builtin_step(
+		    session->builtin, session->stream, cn_clock_us());
 		cn_linkhost_touch(host);
 	}
 }

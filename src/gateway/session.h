@@ -8,15 +8,15 @@
  *
  *   of a service:  accepted -> stream opened -> PUMP -> OVER -> freed
  *   of an offer:   OPEN came -> DIAL -> PUMP -> OVER -> freed
- *   to warm:       as of a service, but handed over; as of an offer, but
- *                  OPEN came -> SINK -> freed
+ *   handed over:   as of a service, to warm or to probe
+ *   builtin:       as of an offer, but OPEN came -> BUILTIN -> freed
  *
  * Life:       frees itself when its pump has closed the socket, or when its
  *             dial failed.
  * Thread:     its worker's.
- * Invariants: the stream's handle is the session's in DIAL and SINK, the
+ * Invariants: the stream's handle is the session's in DIAL and BUILTIN, the
  *             pump's in PUMP, and gone in OVER; the stream's owner is the
- * session.
+ *             session.
  */
 
 #include <stdbool.h>
@@ -44,14 +44,16 @@ struct cn_session {
 	struct cn_tally *tally; /* counted */
 	char *client;           /* owned; text */
 	uint64_t born_us;
-	uint64_t touched_us;  /* when bytes last moved, about */
-	bool is_ours;         /* opened by a service here */
-	bool was_through;     /* both ends were connected */
-	bool is_warm;         /* for the store alone; without a pump: a sink */
-	struct cn_warm *warm; /* who is to hear of its end; or NULL */
+	uint64_t touched_us;          /* when bytes last moved, about */
+	bool is_ours;                 /* opened by a service here */
+	bool was_through;             /* both ends were connected */
+	bool is_warm;                 /* for the store alone */
+	struct cn_builtin *builtin;   /* owned; in place of a target; or NULL */
+	struct cn_handover *handover; /* who is to hear of its end; or NULL */
 	/* Of the whole stream, once it is over. */
 	uint64_t lan_sent, wan_sent, lan_received, wan_received;
-	uint64_t copied_sent; /* of lan_sent: the peer had it */
+	uint64_t copied_sent;     /* of lan_sent: the peer had it */
+	uint64_t copied_received; /* of lan_received: we had it */
 };
 
 /*
@@ -66,14 +68,18 @@ void cn_session_open(struct cn_linkhost *host,
  * The same for a connection that was handed over to warm the peer's store.
  *
  * @fd    owned by the session in any case
- * @warm  its client is looked at; on success its stream is set, and
- *        cn_warm_ended() follows
+ * @handover  its client is looked at; on success its stream is set, and
+ *            cn_handover_ended() follows
  *
  * Returns as cn_stream_open(), or the loop's error.
  */
 int cn_session_warm(struct cn_linkhost *host,
     const struct cn_plan_service *service, int fd,
-    struct cn_warm *warm) CN_MUSTCHECK;
+    struct cn_handover *handover) CN_MUSTCHECK;
+
+/* The same for one that goes to an end that the peer has by itself. */
+int cn_session_probe(struct cn_linkhost *host, int fd,
+    struct cn_handover *handover) CN_MUSTCHECK;
 
 /* An event of a stream of that link. */
 void cn_session_event(

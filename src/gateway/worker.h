@@ -37,6 +37,7 @@ struct cn_dedup_scratch;
 struct cn_events;
 struct cn_pool;
 struct cn_store;
+struct cn_tally;
 
 /* Events of one link, and links, that one turn handles. */
 #define CN_WORKER_EVENTS_MAX 512u
@@ -53,7 +54,8 @@ struct cn_worker_shared {
 	struct cn_registry *registry; /* borrowed, as all */
 	struct cn_gate *gate;
 	struct cn_tlsctx *tls;
-	struct cn_store *store; /* NULL: none */
+	struct cn_store *store;   /* NULL: none */
+	struct cn_tally *builtin; /* of streams without service or offer */
 	struct cn_events *events;
 	uint8_t own[CN_IDENTITY_BYTES];
 	uint8_t boot_id[CN_BOOT_ID_BYTES];

@@ -7,6 +7,7 @@
 #include "base/err.h"
 #include "manage/ask.h"
 #include "manage/help.h"
+#include "manage/reference.h"
 #include "manage/table.h"
 
 /* Does a gateway answer?  Quietly: none is no error here. */
@@ -62,6 +63,10 @@ cn_cmd_help(const struct cn_args *args)
 {
 	bool has_verb = args->words > 1, is_found = false;
 
+	if (args->option[CN_OPTION_MARKDOWN] != NULL) {
+		cn_reference_markdown(stdout);
+		return CN_EXIT_OK;
+	}
 	if (args->words == 0) {
 		cn_help_overview(stdout);
 		return CN_EXIT_OK;

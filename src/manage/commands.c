@@ -38,12 +38,13 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	    "of the emulated WAN (20mbit)" },
 	[CN_OPTION_DELAY] = { "delay", 'd', "TIME",
 	    "of the emulated WAN, one way (20ms)" },
-	[CN_OPTION_SIZE] = { "size", 0, "SIZE",
-	    "bytes of files to send (12MB)" },
+	[CN_OPTION_SIZE] = { "size", 0, "SIZE", "bytes to send" },
 	[CN_OPTION_KEEP] = { "keep", 0, NULL,
 	    "leave the folder with keys and logs" },
 	[CN_OPTION_CLIENT] = { "client", 0, "ADDRESS",
 	    "for this client, where the scope is client" },
+	[CN_OPTION_SECONDS] = { "seconds", 't', "SECONDS",
+	    "of each measurement (3)" },
 	[CN_OPTION_QUIET] = { "quiet", 'q', NULL, "say only what went wrong" },
 	[CN_OPTION_FOLLOW] = { "follow", 0, NULL,
 	    "go on with what happens next" },
@@ -126,6 +127,55 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .examples = "  compressnet events --level warning\n"
 			"  compressnet events --follow --json",
 	    .run = cn_cmd_events },
+	{ .group = "doctor",
+	    .words = "[PEER]",
+	    .words_max = 1,
+	    .options = READS | BIT(CONFIG) | BIT(KEY),
+	    .summary = "check the set-up, and say what mends it",
+	    .help = "Configuration, key, buffers of the kernel, the gateway, "
+		    "its store, and of\n"
+		    "each peer (or of one) whether it is up and if not how far "
+		    "the way there\n"
+		    "goes; services, and whether the targets of offers accept "
+		    "connections: those\n"
+		    "are connected to from here.  Exit code 5 when something "
+		    "is not right.",
+	    .examples = "  compressnet doctor\n"
+			"  compressnet doctor tokyo --json | jq .checks",
+	    .run = cn_cmd_doctor },
+	{ .group = "probe",
+	    .words = "PEER",
+	    .words_min = 1,
+	    .words_max = 1,
+	    .options = READS | BIT(SECONDS),
+	    .summary = "round trips and throughput of the path to a peer",
+	    .help = "Measured through both gateways, over the carriers that "
+		    "are there: messages\n"
+		    "of 64 bytes one at a time, then random bytes each way, "
+		    "which nothing makes\n"
+		    "smaller, then lines of a log.  Traffic of others shares "
+		    "the path.",
+	    .examples = "  compressnet probe tokyo\n"
+			"  compressnet probe tokyo --seconds 10 --json",
+	    .run = cn_cmd_probe },
+	{ .group = "verify",
+	    .words = "PEER",
+	    .words_min = 1,
+	    .words_max = 1,
+	    .options = READS | BIT(SIZE),
+	    .summary = "a live ledger of bytes over the links to a peer",
+	    .help = "Streams of random bytes, text, both mixed, and small "
+		    "messages run at once\n"
+		    "to an echo at the peer, twice; every byte that comes back "
+		    "is compared, and\n"
+		    "the end must come after the last.  --size is of each "
+		    "stream (8MiB); text\n"
+		    "and mixed go through the store.  Exit code 5 when a byte "
+		    "was wrong or\n"
+		    "missing, 1 when a stream broke.",
+	    .examples = "  compressnet verify tokyo\n"
+			"  compressnet verify tokyo --size 1GiB",
+	    .run = cn_cmd_verify },
 	{ .group = "config",
 	    .verb = "check",
 	    .words = "[FILE]",
@@ -330,9 +380,9 @@ const struct cn_cli_command cn_cli_commands[] = {
 	{ .group = "help",
 	    .words = "[COMMAND...]",
 	    .words_max = 2,
-	    .options = 0,
+	    .options = BIT(MARKDOWN),
 	    .summary = "what the commands do",
-	    .help = "",
+	    .help = "With --markdown the reference of all commands.",
 	    .examples = "",
 	    .run = cn_cmd_help },
 };

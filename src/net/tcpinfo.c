@@ -26,5 +26,9 @@ cn_tcpinfo_get(int fd, struct cn_tcpinfo *ret)
 	ret->min_rtt_us = info.tcpi_min_rtt;
 	ret->acked = info.tcpi_bytes_acked;
 	ret->unsent = info.tcpi_notsent_bytes;
+	ret->segments_out = info.tcpi_segs_out;
+	ret->segments_in = info.tcpi_segs_in;
+	ret->segments_data = info.tcpi_data_segs_out;
+	ret->segments_resent = info.tcpi_total_retrans;
 	return CN_OK;
 }

@@ -19,6 +19,8 @@ struct cn_tcpinfo {
 	uint64_t min_rtt_us;
 	uint64_t acked;  /* bytes acknowledged since the start */
 	uint32_t unsent; /* bytes that wait in the kernel */
+	/* Segments since the start, of them with data, and sent again. */
+	uint64_t segments_out, segments_in, segments_data, segments_resent;
 };
 
 /* Returns CN_OK or what the kernel said, negated. */

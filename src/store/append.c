@@ -7,6 +7,8 @@
 
 /* Segments that one call may write to. */
 #define TOUCHED_MAX 16u
+/* Of so many segments in memory one may be a scope's alone. */
+#define OWN_PART 12u
 
 /* One call. */
 struct append {
@@ -63,6 +65,17 @@ open_next(struct cn_pair *pair)
 	    : cn_seal_open(pair, true, log->epoch, log->head);
 }
 
+/*
+ * Scopes with segments of their own.  In a small store few: each of these
+ * stays open until its scope has filled it, and the peer, which is to have
+ * them open as well, has no more memory than we, as far as we know.
+ */
+static uint32_t
+owners_max(const struct cn_store *store)
+{
+	return CN_MIN(store->buffers_max / OWN_PART, CN_STORE_OWN_MAX);
+}
+
 /* The owner that wrote nothing for long makes room for another. */
 static bool
 retire_owner(struct cn_pair *pair)
@@ -91,11 +104,12 @@ may_own(struct cn_store_scope *scope)
 {
 	struct cn_pair *pair = scope->pair;
 
-	if (scope->written < CN_STORE_OWN_BYTES) {
+	if (scope->written < CN_STORE_OWN_BYTES ||
+	    owners_max(pair->store) == 0) {
 		return false;
 	}
 	if (cn_list_is_empty(&scope->own_item)) {
-		if (pair->owner_count == CN_STORE_OWN_MAX &&
+		if (pair->owner_count >= owners_max(pair->store) &&
 		    !retire_owner(pair)) {
 			return false;
 		}

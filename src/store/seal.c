@@ -210,17 +210,23 @@ cn_seal_all(struct cn_store *store, const struct cn_pair *pair)
 
 /* ---- a segment begins ---- */
 
+/* Open segments of all that peers write. */
+static uint32_t
+theirs_max(const struct cn_store *store)
+{
+	return CN_MAX(store->buffers_max / OPEN_THEIRS_PART, 2u);
+}
+
 /* May one more be open? */
 static bool
 has_place(
     const struct cn_store *store, const struct cn_pair *pair, bool is_mine)
 {
-	uint32_t all = store->buffers_max;
-
 	if (is_mine) {
-		return store->open_mine < CN_MAX(all / OPEN_MINE_PART, 2u);
+		return store->open_mine <
+		    CN_MAX(store->buffers_max / OPEN_MINE_PART, 2u);
 	}
-	return store->open_theirs < CN_MAX(all / OPEN_THEIRS_PART, 2u) &&
+	return store->open_theirs < theirs_max(store) &&
 	    pair->peer_open < CN_STORE_PEER_OPEN_MAX;
 }
 
@@ -249,6 +255,49 @@ seal_idlest(struct cn_store *store, const struct cn_pair *pair, bool is_mine)
 	}
 }
 
+/* Open segments that the pair's peer may insist on: as many as each other one
+ * that has any. */
+static uint32_t
+share_of(const struct cn_store *store, const struct cn_pair *pair)
+{
+	uint32_t peers = 0;
+	struct cn_list *it;
+
+	CN_LIST_EACH(&store->pairs, it)
+	{
+		const struct cn_pair *other =
+		    CN_LIST_ENTRY(it, struct cn_pair, item);
+
+		peers += other == pair || other->peer_open > 0;
+	}
+	return CN_MAX(theirs_max(store) / peers, 1u);
+}
+
+/* A peer with less than its share gets a place of one that has more, however
+ * busy that is: it may touch all it has for ever. */
+static void
+seal_of_greedy(struct cn_store *store, const struct cn_pair *pair)
+{
+	uint32_t share = share_of(store, pair);
+	struct cn_list *it;
+
+	if (pair->peer_open >= share) {
+		return;
+	}
+	CN_LIST_EACH(&store->open, it)
+	{
+		struct cn_segment *segment =
+		    CN_LIST_ENTRY(it, struct cn_segment, item);
+
+		if (!segment->log->is_mine && is_quiet(segment) &&
+		    segment->log->pair->peer_open > share) {
+			seal(segment, true);
+			cn_load_write(store);
+			return;
+		}
+	}
+}
+
 static bool
 make_place(struct cn_store *store, const struct cn_pair *pair, bool is_mine)
 {
@@ -257,6 +306,9 @@ make_place(struct cn_store *store, const struct cn_pair *pair, bool is_mine)
 	}
 	if (!has_place(store, pair, is_mine)) {
 		seal_idlest(store, pair, is_mine);
+	}
+	if (!has_place(store, pair, is_mine) && !is_mine) {
+		seal_of_greedy(store, pair);
 	}
 	return has_place(store, pair, is_mine);
 }

@@ -47,7 +47,9 @@ test_requests_round_trip(void **state)
 			.payload = CN_PAYLOAD_MAX,
 			.key = { 0x01, 0xfe },
 			.service = "web",
-			.client = "192.0.2.1" };
+			.client = "192.0.2.1",
+			.peer = "tokyo",
+			.is_stored = true };
 		struct cn_request got;
 		struct cn_buf buf;
 
@@ -80,9 +82,12 @@ test_requests_round_trip(void **state)
 		    i == CN_COMMAND_STORE_EXPORT) {
 			assert_memory_equal(got.key, in.key, sizeof(in.key));
 		}
-		bool is_warm = i == CN_COMMAND_STORE_WARM;
+		bool is_probe = i == CN_COMMAND_PROBE;
+		bool is_warm = i == CN_COMMAND_STORE_WARM || is_probe;
 		assert_string_equal(got.service, is_warm ? in.service : "");
 		assert_string_equal(got.client, is_warm ? in.client : "");
+		assert_string_equal(got.peer, is_probe ? in.peer : "");
+		assert_true(got.is_stored == is_probe);
 		cn_buf_fini(&buf);
 	}
 }
@@ -94,7 +99,8 @@ test_what_changes_needs_more(void **state)
 		CN_COMMAND_RELOAD, CN_COMMAND_STORE_VERIFY,
 		CN_COMMAND_STORE_TRIM, CN_COMMAND_STORE_EXPORT,
 		CN_COMMAND_STORE_IMPORT, CN_COMMAND_STORE_WARM,
-		CN_COMMAND_STORE_WARM_END };
+		CN_COMMAND_STORE_WARM_END, CN_COMMAND_PROBE,
+		CN_COMMAND_PROBE_END };
 
 	(void)state;
 	for (unsigned i = CN_COMMAND_NONE + 1; i < CN_COMMAND_MAX; i++) {
@@ -228,6 +234,15 @@ test_bad_requests(void **state)
 		    bad_services[i]);
 		assert_refused(text, CN_REPLY_BAD_REQUEST, 9);
 	}
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"probe\","
+		       "\"service\":\"/echo\"}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"probe\","
+		       "\"service\":\"/echo\",\"peer\":\"\"}",
+	    CN_REPLY_BAD_REQUEST, 9);
+	assert_refused("{\"v\":1,\"id\":9,\"cmd\":\"probe\",\"stored\":1,"
+		       "\"service\":\"/echo\",\"peer\":\"a\"}",
+	    CN_REPLY_BAD_REQUEST, 9);
 	assert_refused(
 	    "{\"v\":1,\"id\":9,\"cmd\":\"status\",\"service\":\"x\"}",
 	    CN_REPLY_BAD_REQUEST, 9);

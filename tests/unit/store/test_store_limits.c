@@ -179,7 +179,7 @@ test_many_evictions(void **state)
 static void
 test_many_scopes(void **state)
 {
-	struct cn_store_config config = bench_config(64);
+	struct cn_store_config config = bench_config(112);
 	struct cn_store *store = bench_store(&config);
 	struct cn_pair *pair = bench_pair(store, 1);
 	struct cn_store_piece piece[4];
@@ -218,6 +218,99 @@ test_many_scopes(void **state)
 	cn_store_free(&store);
 }
 
+/* A peer alone may have all open segments; when another comes, each has its
+ * share, however busy the first one is. */
+static void
+test_shares(void **state)
+{
+	struct cn_store_config config = bench_config(48);
+	struct cn_store *store = bench_store(&config);
+	struct cn_pair *greedy = bench_pair(store, 1);
+	struct cn_pair *honest = bench_pair(store, 2);
+	uint64_t n = 0, m = 0;
+
+	(void)state;
+	while (fill(greedy, 3, n * MIB, 1, SECOND) == CN_OK) {
+		assert_true(++n < 32);
+	}
+	assert_in_range(n, 10, 20);
+	while (fill(honest, 3, m * MIB, 1, SECOND) == CN_OK) {
+		assert_true(++m < 32);
+	}
+	assert_int_equal(m, n / 2);
+	/* What both have stays theirs. */
+	assert_int_equal(fill(greedy, 3, 50 * MIB, 1, SECOND), CN_ENOSPC);
+	assert_int_equal(fill(honest, 3, 50 * MIB, 1, SECOND), CN_ENOSPC);
+	for (uint64_t i = 0; i < m; i++) {
+		assert_int_equal(
+		    fill(honest, 3, i * MIB + 1, 1, SECOND), CN_OK);
+	}
+	cn_pair_put(&greedy);
+	cn_pair_put(&honest);
+	cn_store_free(&store);
+}
+
+/* One batch of each of many busy scopes, from one store to the other; what
+ * was stored a round before is held by now. */
+static void
+exchange_round(struct cn_pair *near, struct cn_pair *far,
+    struct cn_store_piece *before, size_t *count, uint64_t now)
+{
+	struct cn_store_piece piece[64];
+	size_t n = 0;
+
+	for (uint64_t scope = 1; scope <= 20; scope++) {
+		size_t got = bench_append(
+		    near, scope, plain, 24 * 1024, piece + n, 3, now);
+
+		for (size_t i = n; i < n + got; i++) {
+			(void)!cn_pair_fill(far, BENCH_EPOCH, piece[i].pos,
+			    scope, plain + piece[i].offset, piece[i].len, now);
+		}
+		n += got;
+	}
+	for (size_t i = 0; i < *count; i++) {
+		cn_pair_held(near, BENCH_EPOCH, before[i].pos, before[i].len);
+	}
+	memcpy(before, piece, n * sizeof(piece[0]));
+	*count = n;
+}
+
+/* The least memory takes what many busy scopes write: both ends have the
+ * same, and so the writer must not have more open than the other keeps. */
+static void
+test_small_busy(void **state)
+{
+	struct cn_store_config config = bench_config(8);
+	struct cn_store *near, *far;
+	struct cn_store_piece before[64];
+	struct cn_store_stats stats;
+	struct cn_pair *out, *in;
+	size_t count = 0;
+
+	(void)state;
+	for (uint64_t mib = 8; mib <= 64; mib *= 2) {
+		config = bench_config(mib);
+		near = bench_store(&config);
+		far = bench_store(&config);
+		out = bench_pair(near, 1);
+		in = bench_pair(far, 2);
+		for (uint64_t i = 0; i < 200; i++) {
+			exchange_round(
+			    out, in, before, &count, SECOND + i * SECOND / 100);
+		}
+		cn_store_stats(near, &stats);
+		assert_int_equal(stats.appended, 200 * 20 * 24 * 1024);
+		assert_int_equal(stats.refused, 0);
+		cn_store_stats(far, &stats);
+		assert_int_equal(stats.refused, 0);
+		cn_pair_put(&out);
+		cn_pair_put(&in);
+		cn_store_free(&near);
+		cn_store_free(&far);
+	}
+}
+
 int
 main(void)
 {
@@ -228,6 +321,8 @@ main(void)
 		cmocka_unit_test(test_holes_of_sealed),
 		cmocka_unit_test(test_many_evictions),
 		cmocka_unit_test(test_many_scopes),
+		cmocka_unit_test(test_shares),
+		cmocka_unit_test(test_small_busy),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "gateway/warm.h"
+#include "gateway/handover.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "gateway/builtin.h"
 #include "gateway/daemon.h"
 #include "gateway/scope.h"
 #include "gateway/session.h"
@@ -24,8 +25,8 @@
 /* Handed on so often: then somebody's picture is old. */
 #define HOPS_MAX 3u
 
-static int CN_PRINTF(3, 4) refuse(
-    struct cn_warm_refusal *why, enum cn_reply_code code, const char *fmt, ...)
+static int CN_PRINTF(3, 4) refuse(struct cn_handover_refusal *why,
+    enum cn_reply_code code, const char *fmt, ...)
 {
 	va_list args;
 
@@ -39,32 +40,34 @@ static int CN_PRINTF(3, 4) refuse(
 /* ---- home again ---- */
 
 static void
-free_if_over(struct cn_warm *warm)
+free_if_over(struct cn_handover *handover)
 {
-	if (warm->is_released && warm->state == CN_WARM_OVER &&
-	    !warm->is_telling) {
-		cn_free(warm);
+	if (handover->is_released && handover->state == CN_HANDOVER_OVER &&
+	    !handover->is_telling) {
+		cn_free(handover);
 	}
 }
 
 static void
-tell(struct cn_warm *warm, enum cn_warm_state state)
+tell(struct cn_handover *handover, enum cn_handover_state state)
 {
-	warm->state = state;
-	if (!warm->is_released) {
-		warm->is_telling = true;
-		warm->told(warm, warm->owner);
-		warm->is_telling = false;
+	handover->state = state;
+	if (!handover->is_released) {
+		handover->is_telling = true;
+		handover->told(handover, handover->owner);
+		handover->is_telling = false;
 	}
-	free_if_over(warm);
+	free_if_over(handover);
 }
 
 static void
 drop_opened(struct cn_task *task)
 {
-	struct cn_warm *warm = CN_CONTAINER_OF(task, struct cn_warm, task);
+	struct cn_handover *handover =
+	    CN_CONTAINER_OF(task, struct cn_handover, task);
 
-	tell(warm, warm->has_opened ? CN_WARM_RUNNING : CN_WARM_OVER);
+	tell(handover,
+	    handover->has_opened ? CN_HANDOVER_RUNNING : CN_HANDOVER_OVER);
 }
 
 static void
@@ -76,7 +79,7 @@ on_opened(struct cn_task *task, void *owner CN_UNUSED)
 static void
 drop_ended(struct cn_task *task)
 {
-	tell(CN_CONTAINER_OF(task, struct cn_warm, last), CN_WARM_OVER);
+	tell(CN_CONTAINER_OF(task, struct cn_handover, last), CN_HANDOVER_OVER);
 }
 
 static void
@@ -86,26 +89,26 @@ on_ended(struct cn_task *task, void *owner CN_UNUSED)
 }
 
 void
-cn_warm_ended(struct cn_warm *warm)
+cn_handover_ended(struct cn_handover *handover)
 {
-	warm->last.run = on_ended;
-	warm->last.drop = drop_ended;
-	cn_mailbox_post(&warm->daemon->mailbox, &warm->last);
+	handover->last.run = on_ended;
+	handover->last.drop = drop_ended;
+	cn_mailbox_post(&handover->daemon->mailbox, &handover->last);
 }
 
 static void
-send_home(struct cn_warm *warm)
+send_home(struct cn_handover *handover)
 {
-	warm->task.run = on_opened;
-	warm->task.drop = drop_opened;
-	cn_mailbox_post(&warm->daemon->mailbox, &warm->task);
+	handover->task.run = on_opened;
+	handover->task.drop = drop_opened;
+	cn_mailbox_post(&handover->daemon->mailbox, &handover->task);
 }
 
 /* ---- in workers ---- */
 
 /* Words for what the engine says. */
 static int
-explain(struct cn_warm_refusal *why, const char *peer, int err)
+explain(struct cn_handover_refusal *why, const char *peer, int err)
 {
 	switch (err) {
 	case CN_ENOTCONN:
@@ -135,79 +138,104 @@ explain(struct cn_warm_refusal *why, const char *peer, int err)
 
 /* The service as the worker knows it; a reload may just have changed it. */
 static const struct cn_plan_service *
-find_service(const struct cn_worker *worker, struct cn_warm *warm)
+find_service(const struct cn_worker *worker, struct cn_handover *handover)
 {
 	const struct cn_plan_service *service =
-	    cn_plan_service(worker->plan, warm->service);
+	    cn_plan_service(worker->plan, handover->service);
 
-	if (worker->is_draining) {
-		(void)refuse(
-		    &warm->why, CN_REPLY_BUSY, "the gateway goes down");
-		return NULL;
-	}
 	if (service == NULL || cn_scope_is_unstored(service->config) ||
 	    (service->config->scope == CN_CONFIG_SCOPE_CLIENT &&
-		warm->client[0] == '\0')) {
-		(void)refuse(&warm->why, CN_REPLY_BUSY,
+		handover->client[0] == '\0')) {
+		(void)refuse(&handover->why, CN_REPLY_BUSY,
 		    "the configuration has just changed");
 		return NULL;
 	}
 	return service;
 }
 
+/* The peer as the worker knows it. */
+static const struct cn_plan_peer *
+find_peer(const struct cn_worker *worker, struct cn_handover *handover,
+    const struct cn_plan_service **service)
+{
+	const struct cn_plan_peer *peer;
+
+	*service = NULL;
+	if (worker->is_draining) {
+		(void)refuse(
+		    &handover->why, CN_REPLY_BUSY, "the gateway goes down");
+		return NULL;
+	}
+	if (handover->peer[0] == '\0') {
+		*service = find_service(worker, handover);
+		return *service == NULL ? NULL : (*service)->peer;
+	}
+	peer = cn_plan_peer_named(worker->plan, handover->peer);
+	if (peer == NULL) {
+		(void)refuse(&handover->why, CN_REPLY_BUSY,
+		    "the configuration has just changed");
+	}
+	return peer;
+}
+
 /* Open the stream here; true when a session has it. */
 static bool
-open_here(struct cn_worker *worker, const struct cn_plan_service *service,
-    struct cn_warm *warm)
+open_here(struct cn_worker *worker, const struct cn_plan_peer *peer,
+    const struct cn_plan_service *service, struct cn_handover *handover)
 {
-	const char *peer = service->peer->config->entry.name;
 	struct cn_linkhost *host =
-	    cn_linkhost_for_stream(worker, service->peer->identity);
-	int fd = warm->fd;
+	    cn_linkhost_for_stream(worker, peer->identity);
+	int fd = handover->fd;
 	int err = CN_ENOTCONN;
 
 	if (host != NULL && !cn_linkhost_is_down(host, cn_clock_us())) {
-		warm->fd = -1;
-		err = cn_session_warm(host, service, fd, warm);
+		handover->fd = -1;
+		err = service != NULL
+		    ? cn_session_warm(host, service, fd, handover)
+		    : cn_session_probe(host, fd, handover);
 	}
 	if (err != CN_OK) {
-		(void)explain(&warm->why, peer, err);
+		(void)explain(&handover->why, peer->config->entry.name, err);
 	}
 	return err == CN_OK;
 }
 
 static void
-run_warm(struct cn_task *task, void *owner)
+run_work(struct cn_task *task, void *owner)
 {
-	struct cn_warm *warm = CN_CONTAINER_OF(task, struct cn_warm, task);
+	struct cn_handover *handover =
+	    CN_CONTAINER_OF(task, struct cn_handover, task);
 	struct cn_worker *worker = owner;
-	const struct cn_plan_service *service = find_service(worker, warm);
+	const struct cn_plan_service *service;
+	const struct cn_plan_peer *peer = find_peer(worker, handover, &service);
 	uint32_t to = worker->index;
 
-	if (service != NULL &&
-	    cn_registry_pick(worker->shared->registry, service->peer->identity,
+	if (peer != NULL &&
+	    cn_registry_pick(worker->shared->registry, peer->identity,
 		worker->index, &to) == CN_OK &&
-	    to != worker->index && warm->hops < HOPS_MAX) {
-		warm->hops++;
-		cn_worker_post(worker->shared->worker[to], &warm->task);
+	    to != worker->index && handover->hops < HOPS_MAX) {
+		handover->hops++;
+		cn_worker_post(worker->shared->worker[to], &handover->task);
 		return;
 	}
-	warm->has_opened = service != NULL && open_here(worker, service, warm);
-	warm->is_refused = !warm->has_opened;
-	cn_sockopt_close(&warm->fd);
-	send_home(warm);
+	handover->has_opened =
+	    peer != NULL && open_here(worker, peer, service, handover);
+	handover->is_refused = !handover->has_opened;
+	cn_sockopt_close(&handover->fd);
+	send_home(handover);
 }
 
 /* The worker is gone. */
 static void
-drop_warm(struct cn_task *task)
+drop_work(struct cn_task *task)
 {
-	struct cn_warm *warm = CN_CONTAINER_OF(task, struct cn_warm, task);
+	struct cn_handover *handover =
+	    CN_CONTAINER_OF(task, struct cn_handover, task);
 
-	(void)refuse(&warm->why, CN_REPLY_BUSY, "the gateway goes down");
-	warm->is_refused = true;
-	cn_sockopt_close(&warm->fd);
-	send_home(warm);
+	(void)refuse(&handover->why, CN_REPLY_BUSY, "the gateway goes down");
+	handover->is_refused = true;
+	cn_sockopt_close(&handover->fd);
+	send_home(handover);
 }
 
 /* ---- the caller's side ---- */
@@ -215,7 +243,7 @@ drop_warm(struct cn_task *task)
 /* What goes into the key of a scope: an address with some port. */
 static int
 read_client(
-    const char *text, char *ret, size_t cap, struct cn_warm_refusal *why)
+    const char *text, char *ret, size_t cap, struct cn_handover_refusal *why)
 {
 	struct cn_sockaddr sa = { 0 };
 
@@ -233,10 +261,30 @@ read_client(
 	return CN_OK;
 }
 
+/* Is there such a peer?  What it offers of itself only it can say. */
+static int
+check_probe(const struct cn_daemon *daemon, const struct cn_request *request,
+    struct cn_handover_refusal *why)
+{
+	if (request->client[0] != '\0') {
+		return refuse(
+		    why, CN_REPLY_BAD_REQUEST, "what probes has no client");
+	}
+	if (!cn_builtin_is_name(request->service)) {
+		return refuse(why, CN_REPLY_BAD_REQUEST,
+		    "'%s' is not of those that every gateway has, such as "
+		    "/echo",
+		    request->service);
+	}
+	return cn_plan_peer_named(daemon->plan, request->peer) != NULL
+	    ? CN_OK
+	    : refuse(why, CN_REPLY_NOT_FOUND, "no peer '%s'", request->peer);
+}
+
 /* Does what the service carries get into stores at all? */
 static int
 check_service(const struct cn_daemon *daemon, const struct cn_request *request,
-    struct cn_warm_refusal *why)
+    struct cn_handover_refusal *why)
 {
 	const struct cn_plan_service *service =
 	    cn_plan_service(daemon->plan, request->service);
@@ -282,7 +330,7 @@ check_service(const struct cn_daemon *daemon, const struct cn_request *request,
  * its end cannot be told from a failure.
  */
 static int
-adopt(int fd, struct cn_warm_refusal *why)
+adopt(int fd, struct cn_handover_refusal *why)
 {
 	struct sockaddr_storage peer;
 	socklen_t len = sizeof(peer);
@@ -319,10 +367,10 @@ turn_away(int fd)
 }
 
 static int
-check_last(struct cn_warm **last, struct cn_warm_refusal *why)
+check_last(struct cn_handover **last, struct cn_handover_refusal *why)
 {
-	if (*last != NULL && (*last)->state == CN_WARM_OVER) {
-		cn_warm_release(last);
+	if (*last != NULL && (*last)->state == CN_HANDOVER_OVER) {
+		cn_handover_release(last);
 	}
 	return *last == NULL
 	    ? CN_OK
@@ -330,51 +378,57 @@ check_last(struct cn_warm **last, struct cn_warm_refusal *why)
 }
 
 int
-cn_warm_start(struct cn_daemon *daemon, const struct cn_request *request,
-    int fd, void (*told)(struct cn_warm *warm, void *owner), void *owner,
-    struct cn_warm_refusal *why, struct cn_warm **ret)
+cn_handover_start(struct cn_daemon *daemon, const struct cn_request *request,
+    int fd, void (*told)(struct cn_handover *handover, void *owner),
+    void *owner, struct cn_handover_refusal *why, struct cn_handover **ret)
 {
-	struct cn_warm *warm = cn_calloc(1, sizeof(*warm));
-	int err = warm == NULL ? CN_ENOMEM : check_last(ret, why);
+	struct cn_handover *handover = cn_calloc(1, sizeof(*handover));
+	int err = handover == NULL ? CN_ENOMEM : check_last(ret, why);
 
 	if (err == CN_OK) {
-		err = check_service(daemon, request, why);
+		err = request->command == CN_COMMAND_PROBE
+		    ? check_probe(daemon, request, why)
+		    : check_service(daemon, request, why);
 	}
 	if (err == CN_OK && request->client[0] != '\0') {
-		err = read_client(
-		    request->client, warm->client, sizeof(warm->client), why);
+		err = read_client(request->client, handover->client,
+		    sizeof(handover->client), why);
 	}
 	if (err == CN_OK) {
 		err = adopt(fd, why);
 	}
 	if (err != CN_OK) {
 		turn_away(fd);
-		cn_free(warm);
+		cn_free(handover);
 		return err;
 	}
-	CN_LOG(CN_LOG_INFO, "store-command", "command=%s service=%s client=%s",
-	    cn_command_name(request->command), CN_LOG_STR(request->service),
-	    CN_LOG_STR(warm->client));
-	warm->daemon = daemon;
-	warm->told = told;
-	warm->owner = owner;
-	warm->fd = fd;
-	cn_snap_text(warm->service, sizeof(warm->service), request->service);
-	warm->task.run = run_warm;
-	warm->task.drop = drop_warm;
-	*ret = warm;
-	cn_worker_post(daemon->shared.worker[0], &warm->task);
+	CN_LOG(CN_LOG_INFO, "handover",
+	    "command=%s peer=%s service=%s client=%s",
+	    cn_command_name(request->command), CN_LOG_STR(request->peer),
+	    CN_LOG_STR(request->service), CN_LOG_STR(handover->client));
+	handover->daemon = daemon;
+	handover->told = told;
+	handover->owner = owner;
+	handover->fd = fd;
+	cn_snap_text(
+	    handover->service, sizeof(handover->service), request->service);
+	cn_snap_text(handover->peer, sizeof(handover->peer), request->peer);
+	handover->is_unstored = !request->is_stored;
+	handover->task.run = run_work;
+	handover->task.drop = drop_work;
+	*ret = handover;
+	cn_worker_post(daemon->shared.worker[0], &handover->task);
 	return CN_OK;
 }
 
 void
-cn_warm_release(struct cn_warm **wp)
+cn_handover_release(struct cn_handover **hp)
 {
-	struct cn_warm *warm = *wp;
+	struct cn_handover *handover = *hp;
 
-	*wp = NULL;
-	if (warm != NULL) {
-		warm->is_released = true;
-		free_if_over(warm);
+	*hp = NULL;
+	if (handover != NULL) {
+		handover->is_released = true;
+		free_if_over(handover);
 	}
 }
