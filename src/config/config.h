@@ -260,6 +260,16 @@ struct cn_config_text {
 int cn_config_load(const char *path, struct cn_diag_list *diags,
     struct cn_config **ret) CN_MUSTCHECK;
 
+/*
+ * The same as if conf.d/managed.yaml were the text given.
+ *
+ * @managed  its name is the path of that file; borrowed during the call;
+ *           NULL: as it is on the disk
+ */
+int cn_config_load_managed(const char *path,
+    const struct cn_config_text *managed, struct cn_diag_list *diags,
+    struct cn_config **ret) CN_MUSTCHECK;
+
 /* The same from texts in memory; nothing is opened. */
 int cn_config_parse(const struct cn_config_text *texts, size_t count,
     struct cn_diag_list *diags, struct cn_config **ret) CN_MUSTCHECK;

@@ -20,6 +20,7 @@
 #define PATH_MAX_BYTES 4096u
 
 struct reading {
+	const struct cn_config_text *managed; /* in place of a file, or NULL */
 	struct cn_arena *arena;
 	struct cn_diag_list *diags;
 	struct cn_config_text *texts;
@@ -114,6 +115,42 @@ read_file(struct reading *reading, const char *name)
 	return err;
 }
 
+/* Take a text in place of the file of its name. */
+static int
+take_managed(struct reading *reading, const char *name)
+{
+	struct cn_config_text *text = &reading->texts[reading->count];
+	size_t len = reading->managed->len;
+	char *data;
+
+	if (reading->count == CN_CONFIG_FILES_MAX) {
+		return complain(reading, name, NULL, "more files than 256", "");
+	}
+	if (len > CN_CONFIG_FILE_MAX) {
+		return complain(
+		    reading, name, NULL, "the file is larger than 1 MiB", "");
+	}
+	reading->total += len;
+	if (reading->total > CN_CONFIG_TOTAL_MAX) {
+		return complain(reading, name, NULL,
+		    "all files together are larger than 8 MiB", "");
+	}
+	data = cn_arena_text(reading->arena, reading->managed->text, len);
+	if (data == NULL) {
+		return CN_ENOMEM;
+	}
+	*text = (struct cn_config_text){ name, data, len };
+	reading->count++;
+	return CN_OK;
+}
+
+static bool
+is_managed(const struct reading *reading, const char *name)
+{
+	return reading->managed != NULL &&
+	    strcmp(reading->managed->name, name) == 0;
+}
+
 static bool
 is_wanted(const char *name)
 {
@@ -123,6 +160,22 @@ is_wanted(const char *name)
 	    strcmp(name + len - strlen(SUFFIX), SUFFIX) == 0;
 }
 
+/* One more name, of the arena. */
+static int
+add_name(struct reading *reading, const char *name, const char **names,
+    size_t *count)
+{
+	if (*count == CN_CONFIG_FILES_MAX) {
+		return complain(reading, name, NULL, "more files than 256", "");
+	}
+	names[*count] = cn_arena_text(reading->arena, name, strlen(name));
+	if (names[*count] == NULL) {
+		return CN_ENOMEM;
+	}
+	(*count)++;
+	return CN_OK;
+}
+
 /* Names of a folder's files, each as path/name, at most cap of them. */
 static int
 list_folder(struct reading *reading, const char *folder, DIR *dir,
@@ -130,10 +183,9 @@ list_folder(struct reading *reading, const char *folder, DIR *dir,
 {
 	struct dirent *entry;
 
-	*count = 0;
 	for (;;) {
 		char whole[PATH_MAX_BYTES];
-		int len;
+		int len, err;
 
 		errno = 0;
 		entry = readdir(dir);
@@ -147,22 +199,19 @@ list_folder(struct reading *reading, const char *folder, DIR *dir,
 		if (!is_wanted(entry->d_name)) {
 			continue;
 		}
-		if (*count == CN_CONFIG_FILES_MAX) {
-			return complain(
-			    reading, folder, NULL, "more files than 256", "");
-		}
 		len = snprintf(
 		    whole, sizeof(whole), "%s/%s", folder, entry->d_name);
 		if (len < 0 || (size_t)len >= sizeof(whole)) {
 			return complain(
 			    reading, folder, NULL, "the path is too long", "");
 		}
-		names[*count] =
-		    cn_arena_text(reading->arena, whole, (size_t)len);
-		if (names[*count] == NULL) {
-			return CN_ENOMEM;
+		if (is_managed(reading, whole)) {
+			continue; /* what stands in for it is added once */
 		}
-		(*count)++;
+		err = add_name(reading, whole, names, count);
+		if (err != CN_OK) {
+			return err;
+		}
 	}
 }
 
@@ -176,35 +225,41 @@ static int
 read_folder(struct reading *reading, const char *folder)
 {
 	const char *names[CN_CONFIG_FILES_MAX];
-	size_t count;
+	size_t count = 0;
 	DIR *dir = opendir(folder);
-	int err, result = CN_OK;
+	int err = CN_OK, result = CN_OK;
 
-	if (dir == NULL && (errno == ENOENT || errno == ENOTDIR)) {
-		return CN_OK;
-	}
-	if (dir == NULL) {
+	if (dir == NULL && errno != ENOENT && errno != ENOTDIR) {
 		return complain(
 		    reading, folder, NULL, "cannot open", cn_err_text(-errno));
 	}
-	err = list_folder(reading, folder, dir, names, &count);
-	closedir(dir);
+	if (dir != NULL) {
+		err = list_folder(reading, folder, dir, names, &count);
+		closedir(dir);
+	}
+	if (err == CN_OK && reading->managed != NULL) {
+		err = add_name(reading, reading->managed->name, names, &count);
+	}
 	if (err != CN_OK) {
 		return err;
 	}
 	qsort(names, count, sizeof(names[0]), compare_names);
 	for (size_t i = 0; i < count && result != CN_ENOMEM; i++) {
-		err = read_file(reading, names[i]);
+		err = is_managed(reading, names[i])
+		    ? take_managed(reading, names[i])
+		    : read_file(reading, names[i]);
 		result = err != CN_OK ? err : result;
 	}
 	return result;
 }
 
 int
-cn_config_read_files(const char *path, struct cn_arena *arena,
-    struct cn_diag_list *diags, struct cn_config_text *texts, size_t *count)
+cn_config_read_files(const char *path, const struct cn_config_text *managed,
+    struct cn_arena *arena, struct cn_diag_list *diags,
+    struct cn_config_text *texts, size_t *count)
 {
 	struct reading reading = {
+		.managed = managed,
 		.arena = arena,
 		.diags = diags,
 		.texts = texts,
@@ -228,8 +283,8 @@ cn_config_read_files(const char *path, struct cn_arena *arena,
 }
 
 int
-cn_config_load(
-    const char *path, struct cn_diag_list *diags, struct cn_config **ret)
+cn_config_load_managed(const char *path, const struct cn_config_text *managed,
+    struct cn_diag_list *diags, struct cn_config **ret)
 {
 	struct cn_config_text *texts;
 	struct cn_arena arena;
@@ -239,11 +294,19 @@ cn_config_load(
 	cn_arena_init(&arena);
 	texts = cn_arena_array(&arena, CN_CONFIG_FILES_MAX, sizeof(*texts));
 	if (texts != NULL) {
-		err = cn_config_read_files(path, &arena, diags, texts, &count);
+		err = cn_config_read_files(
+		    path, managed, &arena, diags, texts, &count);
 	}
 	if (err == CN_OK) {
 		err = cn_config_parse(texts, count, diags, ret);
 	}
 	cn_arena_fini(&arena);
 	return err;
+}
+
+int
+cn_config_load(
+    const char *path, struct cn_diag_list *diags, struct cn_config **ret)
+{
+	return cn_config_load_managed(path, NULL, diags, ret);
 }

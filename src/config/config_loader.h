@@ -77,12 +77,13 @@ int cn_config_load_value(struct cn_config_loader *loader,
 /*
  * Read a file and its conf.d.
  *
- * @texts  filled in; each name and text is of the arena
+ * @managed  stands in for the file of its name, and is copied; or NULL
+ * @texts    filled in; each name and text is of the arena
  *
  * Returns CN_OK, CN_ECONFIG (the reason is in diags), CN_ENOMEM.
  */
-int cn_config_read_files(const char *path, struct cn_arena *arena,
-    struct cn_diag_list *diags, struct cn_config_text *texts,
-    size_t *count) CN_MUSTCHECK;
+int cn_config_read_files(const char *path, const struct cn_config_text *managed,
+    struct cn_arena *arena, struct cn_diag_list *diags,
+    struct cn_config_text *texts, size_t *count) CN_MUSTCHECK;
 
 #endif /* CN_CONFIG_CONFIG_LOADER_H */

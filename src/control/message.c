@@ -19,7 +19,10 @@
 #define TAKES_KEY 0x20u
 #define TAKES_SERVICE 0x40u /* and client */
 #define TAKES_PEER 0x80u
-#define TAKES_STORED 0x100u
+#define TAKES_ETAG 0x100u
+#define TAKES_INVITE 0x200u /* address, offers, expires_s */
+#define TAKES_JOIN 0x400u   /* token, forwards */
+#define TAKES_STORED 0x800u
 
 static const struct {
 	const char *name;
@@ -38,9 +41,22 @@ static const struct {
 	[CN_COMMAND_PEERS] = { "peers", CN_ACCESS_READ, 0 },
 	[CN_COMMAND_SERVICES] = { "services", CN_ACCESS_READ, 0 },
 	[CN_COMMAND_CONFIG] = { "config", CN_ACCESS_READ, 0 },
+	[CN_COMMAND_CONFIG_DIFF] = { "config-diff", CN_ACCESS_READ, 0 },
+	[CN_COMMAND_CONFIG_WRITE] = { "config-write", CN_ACCESS_CHANGE,
+	    TAKES_ETAG | TAKES_PAYLOAD },
 	[CN_COMMAND_RELOAD] = { "reload", CN_ACCESS_CHANGE, 0 },
 	[CN_COMMAND_EVENTS] = { "events", CN_ACCESS_READ,
 	    TAKES_CURSOR | TAKES_LIMIT },
+	[CN_COMMAND_PEER_DRAIN] = { "peer-drain", CN_ACCESS_CHANGE,
+	    TAKES_PEER },
+	[CN_COMMAND_PEER_RESUME] = { "peer-resume", CN_ACCESS_CHANGE,
+	    TAKES_PEER },
+	[CN_COMMAND_PEER_REMOVE] = { "peer-remove", CN_ACCESS_CHANGE,
+	    TAKES_PEER },
+	[CN_COMMAND_INVITE] = { "invite", CN_ACCESS_CHANGE,
+	    TAKES_PEER | TAKES_INVITE },
+	[CN_COMMAND_JOIN] = { "join", CN_ACCESS_CHANGE,
+	    TAKES_PEER | TAKES_JOIN },
 	[CN_COMMAND_STORE] = { "store", CN_ACCESS_READ, 0 },
 	[CN_COMMAND_STORE_VERIFY] = { "store-verify", CN_ACCESS_CHANGE,
 	    TAKES_CURSOR },
@@ -171,6 +187,12 @@ static const struct {
 	{ "service", TAKES_SERVICE },
 	{ "client", TAKES_SERVICE },
 	{ "peer", TAKES_PEER },
+	{ "etag", TAKES_ETAG },
+	{ "address", TAKES_INVITE },
+	{ "offers", TAKES_INVITE },
+	{ "expires_s", TAKES_INVITE },
+	{ "token", TAKES_JOIN },
+	{ "forwards", TAKES_JOIN },
 	{ "stored", TAKES_STORED },
 };
 
@@ -237,19 +259,15 @@ read_key(const json_t *json, struct cn_request *request)
 			     2 * CN_REQUEST_KEY_BYTES);
 }
 
-/* Text without control characters; empty only where it is not given. */
+/* Copy a text without control characters that is not empty. */
 static int
-read_text(const json_t *json, const char *name, struct cn_request *request,
+copy_text(const json_t *value, const char *name, struct cn_request *request,
     char *ret, size_t size)
 {
-	const json_t *value = json_object_get(json, name);
 	const char *text = json_string_value(value);
 	size_t len = json_string_length(value);
 	bool is_good = text != NULL && len > 0 && len < size;
 
-	if (value == NULL) {
-		return CN_OK;
-	}
 	for (size_t i = 0; is_good && i < len; i++) {
 		is_good = (unsigned char)text[i] >= ' ' && text[i] != 0x7f;
 	}
@@ -259,6 +277,101 @@ read_text(const json_t *json, const char *name, struct cn_request *request,
 	}
 	memcpy(ret, text, len + 1);
 	return CN_OK;
+}
+
+/* The same of a field; empty only where it is not given. */
+static int
+read_text(const json_t *json, const char *name, struct cn_request *request,
+    char *ret, size_t size)
+{
+	const json_t *value = json_object_get(json, name);
+
+	return value == NULL ? CN_OK
+			     : copy_text(value, name, request, ret, size);
+}
+
+/* A text that must be given. */
+static int
+need_text(const json_t *json, const char *name, struct cn_request *request,
+    char *ret, size_t size)
+{
+	return copy_text(json_object_get(json, name), name, request, ret, size);
+}
+
+/* A list of texts, or nothing. */
+static int
+read_items(const json_t *json, const char *name, struct cn_request *request)
+{
+	const json_t *list = json_object_get(json, name);
+	size_t count = json_array_size(list);
+	int err = CN_OK;
+
+	if (list != NULL &&
+	    (!json_is_array(list) || count > CN_REQUEST_ITEMS_MAX)) {
+		return refuse(request, CN_REPLY_BAD_REQUEST,
+		    "'%s' must be a list of at most %u texts", name,
+		    CN_REQUEST_ITEMS_MAX);
+	}
+	for (size_t i = 0; i < count && err == CN_OK; i++) {
+		err = copy_text(json_array_get(list, i), name, request,
+		    request->items[i], CN_REQUEST_ITEM_MAX);
+		request->items_count = (uint32_t)i + 1;
+	}
+	return err;
+}
+
+static int
+read_invite(const json_t *json, struct cn_request *request)
+{
+	uint64_t expires = CN_REQUEST_EXPIRES_S;
+	int err = need_text(json, "address", request, request->address,
+	    sizeof(request->address));
+
+	if (err == CN_OK) {
+		err = read_items(json, "offers", request);
+	}
+	if (err == CN_OK) {
+		err = read_number(json, "expires_s", CN_REQUEST_EXPIRES_MAX_S,
+		    request, &expires);
+	}
+	if (err == CN_OK && expires == 0) {
+		return refuse(request, CN_REPLY_BAD_REQUEST,
+		    "'expires_s' must be 1 or more");
+	}
+	request->expires_s = (uint32_t)expires;
+	return err;
+}
+
+static int
+read_join(const json_t *json, struct cn_request *request)
+{
+	int err = need_text(
+	    json, "token", request, request->token, sizeof(request->token));
+
+	return err != CN_OK ? err : read_items(json, "forwards", request);
+}
+
+/* What has to do with peers and the configuration. */
+static int
+read_pairing(const json_t *json, unsigned takes, struct cn_request *request)
+{
+	int err = CN_OK;
+
+	if ((takes & TAKES_PEER) != 0) {
+		err = need_text(json, "peer", request, request->peer,
+		    sizeof(request->peer));
+	}
+	if (err == CN_OK && (takes & TAKES_ETAG) != 0) {
+		err = need_text(json, "etag", request, request->etag,
+		    sizeof(request->etag));
+	}
+	if (err == CN_OK && (takes & TAKES_INVITE) != 0) {
+		err = read_invite(json, request);
+	}
+	if (err == CN_OK && (takes & TAKES_JOIN) != 0) {
+		err = read_join(json, request);
+	}
+	return err;
 }
 
 static int
@@ -276,18 +389,6 @@ read_service(const json_t *json, struct cn_request *request)
 		    "'service' must be the name of a service");
 	}
 	return err;
-}
-
-static int
-read_peer(const json_t *json, struct cn_request *request)
-{
-	int err = read_text(
-	    json, "peer", request, request->peer, sizeof(request->peer));
-
-	return err == CN_OK && request->peer[0] == '\0'
-	    ? refuse(request, CN_REPLY_BAD_REQUEST,
-		  "'peer' must be the name of a peer")
-	    : err;
 }
 
 static int
@@ -345,8 +446,8 @@ read_fields(const json_t *json, struct cn_request *request)
 	if (err == CN_OK && (takes & TAKES_SERVICE) != 0) {
 		err = read_service(json, request);
 	}
-	if (err == CN_OK && (takes & TAKES_PEER) != 0) {
-		err = read_peer(json, request);
+	if (err == CN_OK) {
+		err = read_pairing(json, takes, request);
 	}
 	if (err == CN_OK && (takes & TAKES_STORED) != 0) {
 		err = read_truth(json, "stored", request, &request->is_stored);
@@ -435,6 +536,47 @@ put_text(json_t *json, const char *name, const char *text, int *failed)
 	}
 }
 
+static void
+put_items(json_t *json, const char *name, const struct cn_request *request,
+    int *failed)
+{
+	json_t *list = json_array();
+
+	assert(request->items_count <= CN_REQUEST_ITEMS_MAX);
+	for (uint32_t i = 0; i < request->items_count && *failed == 0; i++) {
+		*failed =
+		    json_array_append_new(list, json_string(request->items[i]));
+	}
+	if (*failed == 0) {
+		*failed = json_object_set(json, name, list);
+	}
+	json_decref(list);
+}
+
+static void
+put_pairing(
+    json_t *json, unsigned takes, const struct cn_request *request, int *failed)
+{
+	if ((takes & TAKES_PEER) != 0) {
+		put_text(json, "peer", request->peer, failed);
+	}
+	if ((takes & TAKES_ETAG) != 0) {
+		put_text(json, "etag", request->etag, failed);
+	}
+	if ((takes & TAKES_INVITE) != 0) {
+		put_text(json, "address", request->address, failed);
+		put_items(json, "offers", request, failed);
+		if (request->expires_s != 0) {
+			put_number(
+			    json, "expires_s", request->expires_s, failed);
+		}
+	}
+	if ((takes & TAKES_JOIN) != 0) {
+		put_text(json, "token", request->token, failed);
+		put_items(json, "forwards", request, failed);
+	}
+}
+
 int
 cn_request_encode(const struct cn_request *request, struct cn_buf *out)
 {
@@ -468,9 +610,7 @@ cn_request_encode(const struct cn_request *request, struct cn_buf *out)
 		put_text(json, "service", request->service, &failed);
 		put_text(json, "client", request->client, &failed);
 	}
-	if ((takes & TAKES_PEER) != 0) {
-		put_text(json, "peer", request->peer, &failed);
-	}
+	put_pairing(json, takes, request, &failed);
 	if ((takes & TAKES_STORED) != 0 && request->is_stored && failed == 0) {
 		failed = json_object_set_new(json, "stored", json_true());
 	}

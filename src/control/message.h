@@ -56,6 +56,16 @@
 #define CN_PAYLOAD_MAX (2u * 1024u * 1024u)
 /* Key that an export is sealed with. */
 #define CN_REQUEST_KEY_BYTES 32u
+/* Offers of an invitation, forwards of a joining, and the text of one:
+ * a name, '=', an address. */
+#define CN_REQUEST_ITEMS_MAX 16u
+#define CN_REQUEST_ITEM_MAX 336u
+/* Text of a token of joining, and of an etag, with their NUL. */
+#define CN_REQUEST_TOKEN_MAX CN_SNAP_TOKEN
+#define CN_REQUEST_ETAG_MAX 64u
+/* How long an invitation may be open, seconds. */
+#define CN_REQUEST_EXPIRES_S 600u
+#define CN_REQUEST_EXPIRES_MAX_S 86400u
 /* Text of an error, bytes. */
 #define CN_REPLY_TEXT_MAX 400u
 /* What the gateway should grant on one socket; see doc/management.md. */
@@ -71,9 +81,19 @@ enum cn_command {
 	CN_COMMAND_PEERS,       /* cn_reply_peers() */
 	CN_COMMAND_SERVICES,    /* cn_reply_services(), offers too */
 	CN_COMMAND_CONFIG,      /* cn_reply_config(): effective, as YAML */
+	CN_COMMAND_CONFIG_DIFF, /* cn_reply_reload(): what a reload would do */
+	/* cn_reply_reload(), with `etag'; the new text follows the request. */
+	CN_COMMAND_CONFIG_WRITE,
 	CN_COMMAND_RELOAD,      /* cn_reply_reload() */
-	CN_COMMAND_EVENTS,      /* cn_reply_events(), with cursor, limit */
-	CN_COMMAND_STORE,       /* cn_reply_store() */
+	CN_COMMAND_PEER_DRAIN,  /* cn_reply_done(), of `peer' */
+	CN_COMMAND_PEER_RESUME, /* cn_reply_done(), of `peer' */
+	CN_COMMAND_PEER_REMOVE, /* cn_reply_reload(), of `peer' */
+	/* cn_reply_invite(), of `peer', `address', `items', `expires_s' */
+	CN_COMMAND_INVITE,
+	/* cn_reply_join(), when it is over, with `token', `peer', `items' */
+	CN_COMMAND_JOIN,
+	CN_COMMAND_EVENTS, /* cn_reply_events(), with cursor, limit */
+	CN_COMMAND_STORE,  /* cn_reply_store() */
 	/* cn_reply_walk(), step by step: cursor, and `next' of the reply. */
 	CN_COMMAND_STORE_VERIFY,
 	CN_COMMAND_STORE_TRIM, /* cn_reply_done(), to `bytes' */
@@ -105,6 +125,8 @@ enum cn_reply_code {
 	CN_REPLY_NOT_ALLOWED,
 	CN_REPLY_NOT_FOUND, /* no such stream; no store */
 	CN_REPLY_CONFIG,    /* with diagnostics */
+	CN_REPLY_CONFLICT,  /* somebody else changed it meanwhile */
+	CN_REPLY_REFUSED,   /* another gateway said no, or did not answer */
 	CN_REPLY_BUSY,      /* come again */
 	CN_REPLY_INTERNAL,
 	CN_REPLY_CODE_MAX
@@ -122,9 +144,18 @@ struct cn_request {
 	uint32_t payload;
 	uint8_t key[CN_REQUEST_KEY_BYTES]; /* STORE_EXPORT, _IMPORT */
 	char service[CN_SNAP_NAME];        /* STORE_WARM, PROBE */
-	char peer[CN_SNAP_NAME];           /* PROBE */
 	bool is_stored;                    /* PROBE: both sides may keep it */
 	char client[CN_SNAP_TEXT];         /* STORE_WARM: an address; "" */
+	char peer[CN_SNAP_NAME];           /* PEER_..., INVITE, JOIN, PROBE */
+	char etag[CN_REQUEST_ETAG_MAX];    /* CONFIG_WRITE */
+	char token[CN_REQUEST_TOKEN_MAX];  /* JOIN */
+	/* INVITE: where the other gateway reaches us. */
+	char address[CN_REQUEST_ITEM_MAX];
+	uint32_t expires_s; /* INVITE; 0: CN_REQUEST_EXPIRES_S */
+	/* INVITE: `offers', "NAME=ADDRESS" or the name of one that is there;
+	 * JOIN: `forwards', "NAME=LISTEN". */
+	char items[CN_REQUEST_ITEMS_MAX][CN_REQUEST_ITEM_MAX];
+	uint32_t items_count;
 	/* Set by a failed decode: why, and the words for it. */
 	enum cn_reply_code code;
 	char text[CN_REPLY_TEXT_MAX];
@@ -175,9 +206,17 @@ int cn_reply_peers(struct cn_buf *out, uint64_t id,
     const struct cn_snap_peers *peers) CN_MUSTCHECK;
 int cn_reply_services(struct cn_buf *out, uint64_t id,
     const struct cn_snap_services *services) CN_MUSTCHECK;
-/* @file  the main file; @yaml of cn_config_dump(), len bytes */
-int cn_reply_config(struct cn_buf *out, uint64_t id, const char *file,
-    const char *yaml, size_t len) CN_MUSTCHECK;
+/* What the `config' command tells; all borrowed. */
+struct cn_reply_config {
+	const char *file; /* the main one */
+	const char *yaml; /* of cn_config_dump() */
+	size_t yaml_len;
+	const char *etag;    /* of conf.d/managed.yaml */
+	const char *managed; /* its text */
+	size_t managed_len;  /* 0: it is empty, or not there */
+};
+int cn_reply_config(struct cn_buf *out, uint64_t id,
+    const struct cn_reply_config *config) CN_MUSTCHECK;
 /*
  * A reload that was taken over; diags holds its warnings or is NULL.
  *
@@ -201,6 +240,10 @@ int cn_reply_walk(struct cn_buf *out, uint64_t id,
     uint32_t payload) CN_MUSTCHECK;
 int cn_reply_warm(struct cn_buf *out, uint64_t id,
     const struct cn_snap_warm *warm) CN_MUSTCHECK;
+int cn_reply_invite(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_invite *invite) CN_MUSTCHECK;
+int cn_reply_join(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_join *joined) CN_MUSTCHECK;
 /* Done, nothing to tell. */
 int cn_reply_done(struct cn_buf *out, uint64_t id) CN_MUSTCHECK;
 

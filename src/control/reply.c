@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "base/err.h"
 #include "control/line.h"
 
@@ -18,6 +19,8 @@ static const char *const codes[CN_REPLY_CODE_MAX] = {
 	[CN_REPLY_NOT_ALLOWED] = "not-allowed",
 	[CN_REPLY_NOT_FOUND] = "not-found",
 	[CN_REPLY_CONFIG] = "config",
+	[CN_REPLY_CONFLICT] = "conflict",
+	[CN_REPLY_REFUSED] = "refused",
 	[CN_REPLY_BUSY] = "busy",
 	[CN_REPLY_INTERNAL] = "internal",
 };
@@ -197,12 +200,60 @@ cn_reply_warm(struct cn_buf *out, uint64_t id, const struct cn_snap_warm *warm)
 	return err < 0 ? err : reply_data(out, id, data, 0);
 }
 
-int
-cn_reply_config(struct cn_buf *out, uint64_t id, const char *file,
-    const char *yaml, size_t len)
+/*
+ * Text of a file as JSON can carry it: one that is no UTF-8 is shown with
+ * '?' for each byte outside ASCII.
+ */
+static json_t *
+file_text(const char *text, size_t len)
 {
+	json_t *json = json_stringn(text, len);
+	char *plain;
+
+	if (json != NULL || len == 0) {
+		return json;
+	}
+	plain = cn_memdup(text, len);
+	if (plain == NULL) {
+		return NULL;
+	}
+	for (size_t i = 0; i < len; i++) {
+		if ((unsigned char)plain[i] > 0x7e) {
+			plain[i] = '?';
+		}
+	}
+	json = json_stringn(plain, len);
+	cn_free(plain);
+	return json;
+}
+
+int
+cn_reply_config(
+    struct cn_buf *out, uint64_t id, const struct cn_reply_config *config)
+{
+	json_t *managed = config->managed_len > 0
+	    ? file_text(config->managed, config->managed_len)
+	    : json_string("");
+
 	return reply_data(out, id,
-	    json_pack("{s:s, s:s%}", "file", file, "yaml", yaml, len), 0);
+	    json_pack("{s:s, s:s%, s:s, s:o}", "file", config->file, "yaml",
+		config->yaml, config->yaml_len, "etag", config->etag, "managed",
+		managed),
+	    0);
+}
+
+int
+cn_reply_invite(
+    struct cn_buf *out, uint64_t id, const struct cn_snap_invite *invite)
+{
+	return reply_shape(out, id, &cn_snap_invite_shape, invite, 0);
+}
+
+int
+cn_reply_join(
+    struct cn_buf *out, uint64_t id, const struct cn_snap_join *joined)
+{
+	return reply_shape(out, id, &cn_snap_join_shape, joined, 0);
 }
 
 int

@@ -100,6 +100,7 @@ static const struct cn_shape_field peer_rows[] = {
 	TEXT(identity),
 	TEXT(address),
 	STATE(state),
+	BOOL(is_drained),
 	TEXT(gateway),
 	U64(streams),
 	U64(resumes),
@@ -263,6 +264,35 @@ static const struct cn_shape_field warm_rows[] = {
 const struct cn_shape cn_snap_warm_shape = SHAPE(warm_rows);
 #undef S
 
+#define S struct cn_snap_invite
+static const struct cn_shape_field invite_rows[] = {
+	TEXT(token),
+	TEXT(peer),
+	TEXT(address),
+	U64(expires_us),
+};
+const struct cn_shape cn_snap_invite_shape = SHAPE(invite_rows);
+#undef S
+
+#define S struct cn_snap_name
+static const struct cn_shape_field name_rows[] = {
+	TEXT(name),
+};
+static const struct cn_shape name_shape = SHAPE(name_rows);
+#undef S
+
+#define S struct cn_snap_join
+static const struct cn_shape_field join_rows[] = {
+	TEXT(peer),
+	TEXT(gateway),
+	TEXT(address),
+	TEXT(identity),
+	LIST(offers, name_shape, CN_SNAP_JOIN_NAMES_MAX),
+	LIST(services, name_shape, CN_SNAP_JOIN_NAMES_MAX),
+};
+const struct cn_shape cn_snap_join_shape = SHAPE(join_rows);
+#undef S
+
 #define S struct cn_snap_gateway
 static const struct cn_shape_field gateway_rows[] = {
 	TEXT(version),
@@ -348,6 +378,12 @@ void
 cn_snap_services_clear(struct cn_snap_services *services)
 {
 	cn_shape_clear(&cn_snap_services_shape, services);
+}
+
+void
+cn_snap_join_clear(struct cn_snap_join *joined)
+{
+	cn_shape_clear(&cn_snap_join_shape, joined);
 }
 
 void

@@ -28,6 +28,7 @@
 #define CN_SNAP_NAME 64u  /* names: 63 bytes */
 #define CN_SNAP_TEXT 192u /* addresses, identities, errors; cut to fit */
 #define CN_SNAP_PATH 512u
+#define CN_SNAP_TOKEN 640u
 
 /* Most elements of the lists; the gateway never has more. */
 #define CN_SNAP_PEERS_MAX 4096u
@@ -35,6 +36,7 @@
 #define CN_SNAP_LINKS_MAX 1024u
 #define CN_SNAP_CARRIERS_MAX 8u
 #define CN_SNAP_COUNTERS_MAX 1024u
+#define CN_SNAP_JOIN_NAMES_MAX 32u
 /* Streams in one reply; more come by the cursor. */
 #define CN_SNAP_STREAMS_PAGE 512u
 
@@ -113,6 +115,7 @@ struct cn_snap_peer {
 	char identity[CN_SNAP_TEXT];
 	char address[CN_SNAP_TEXT]; /* configured; "" when it dials us */
 	enum cn_snap_state state;
+	bool is_drained; /* by `peers drain': nothing new to or from it */
 	char gateway[CN_SNAP_NAME]; /* its own name, from its hello; "" */
 	uint64_t streams;
 	uint64_t resumes;
@@ -299,11 +302,36 @@ struct cn_snap_warm {
 	uint64_t us;               /* how long it took */
 };
 
+/* An invitation that was opened. */
+struct cn_snap_invite {
+	char token[CN_SNAP_TOKEN]; /* secret */
+	char peer[CN_SNAP_NAME];
+	char address[CN_SNAP_PATH];
+	uint64_t expires_us; /* from now on */
+};
+
+struct cn_snap_name {
+	char name[CN_SNAP_NAME];
+};
+
+/* What became of a joining. */
+struct cn_snap_join {
+	char peer[CN_SNAP_NAME];
+	char gateway[CN_SNAP_NAME]; /* what the peer calls itself */
+	char address[CN_SNAP_PATH];
+	char identity[CN_SNAP_TEXT];
+	struct cn_snap_name *offers; /* what we may reach there */
+	size_t offers_count;
+	struct cn_snap_name *services; /* that were made here */
+	size_t services_count;
+};
+
 /* Free the lists and zero the struct; harmless twice. */
 void cn_snap_status_clear(struct cn_snap_status *status);
 void cn_snap_streams_clear(struct cn_snap_streams *streams);
 void cn_snap_peers_clear(struct cn_snap_peers *peers);
 void cn_snap_services_clear(struct cn_snap_services *services);
+void cn_snap_join_clear(struct cn_snap_join *joined);
 
 /* Copy a text, cut where it is too long; dst_size >= 1. */
 void cn_snap_text(char *dst, size_t dst_size, const char *src);
@@ -324,5 +352,7 @@ extern const struct cn_shape cn_snap_services_shape;
 extern const struct cn_shape cn_snap_store_shape;
 extern const struct cn_shape cn_snap_walk_shape;
 extern const struct cn_shape cn_snap_warm_shape;
+extern const struct cn_shape cn_snap_invite_shape;
+extern const struct cn_shape cn_snap_join_shape;
 
 #endif /* CN_CONTROL_SNAPSHOT_H */

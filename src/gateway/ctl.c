@@ -19,9 +19,6 @@
 #include "gateway/handover.h"
 #include "net/listener.h"
 
-/* Text of the changes of a reload, and of a whole configuration. */
-#define CHANGES_MAX (256u * 1024u)
-#define YAML_MAX (CN_REPLY_MAX / 2)
 #define FOLDER_MODE 0750
 
 /* A descriptor that came beside a request. */
@@ -178,52 +175,7 @@ cn_ctl_finish(struct cn_ctl_caller *caller, uint64_t id, int err)
 	}
 }
 
-/* ---- questions for the daemon itself ---- */
-
-static int
-reply_config(struct cn_daemon *daemon, uint64_t id, struct cn_buf *out)
-{
-	struct cn_buf yaml;
-	int err;
-
-	cn_buf_init(&yaml, YAML_MAX);
-	err = cn_config_dump(daemon->plan->config, &yaml);
-	if (err == CN_OK) {
-		err = cn_reply_config(out, id, daemon->options->config,
-		    (const char *)yaml.data, yaml.len);
-	}
-	cn_buf_fini(&yaml);
-	return err;
-}
-
-static int
-reply_reload(struct cn_daemon *daemon, uint64_t id, struct cn_buf *out)
-{
-	struct cn_diag_list diags;
-	struct cn_buf changes;
-	int err;
-
-	cn_diag_init(&diags);
-	cn_buf_init(&changes, CHANGES_MAX);
-	err = cn_daemon_reload(daemon, &diags, &changes);
-	if (err == CN_OK) {
-		err = cn_buf_append(&changes, "", 1);
-	}
-	if (err == CN_OK) {
-		err = cn_reply_reload(
-		    out, id, (const char *)changes.data, &diags);
-	} else if (err == CN_ECONFIG) {
-		err = cn_reply_error(out, id, CN_REPLY_CONFIG, &diags,
-		    "the configuration has errors; the one in force is "
-		    "unchanged");
-	} else if (err == CN_EBUSY) {
-		err = cn_reply_error(
-		    out, id, CN_REPLY_BUSY, NULL, "the gateway goes down");
-	}
-	cn_buf_fini(&changes);
-	cn_diag_fini(&diags);
-	return err;
-}
+/* ---- questions ---- */
 
 static int
 reply_events(struct cn_daemon *daemon, const struct cn_request *request,
@@ -245,18 +197,26 @@ reply_events(struct cn_daemon *daemon, const struct cn_request *request,
 static int
 serve(struct cn_ctl_caller *caller, const struct cn_request *request)
 {
-	struct cn_daemon *daemon = caller->ctl->daemon;
 	int err;
 
 	switch (request->command) {
 	case CN_COMMAND_VERSION:
 		return cn_reply_version(&caller->reply, request->id);
 	case CN_COMMAND_CONFIG:
-		return reply_config(daemon, request->id, &caller->reply);
+	case CN_COMMAND_CONFIG_DIFF:
+	case CN_COMMAND_CONFIG_WRITE:
 	case CN_COMMAND_RELOAD:
-		return reply_reload(daemon, request->id, &caller->reply);
+	case CN_COMMAND_PEER_DRAIN:
+	case CN_COMMAND_PEER_RESUME:
+	case CN_COMMAND_PEER_REMOVE:
+		return cn_ctl_config(caller, request);
 	case CN_COMMAND_EVENTS:
-		return reply_events(daemon, request, &caller->reply);
+		return reply_events(
+		    caller->ctl->daemon, request, &caller->reply);
+	case CN_COMMAND_INVITE:
+		return cn_ctl_invite(caller, request);
+	case CN_COMMAND_JOIN:
+		return cn_ctl_join(caller, request);
 	case CN_COMMAND_STATUS:
 	case CN_COMMAND_STREAMS:
 	case CN_COMMAND_STREAM_SHOW:

@@ -7,6 +7,8 @@
  *
  *   ctl.c            callers, their requests and replies
  *   ctl_questions.c  what all workers are asked
+ *   ctl_config.c     the configuration, and the peers in it
+ *   ctl_pairing.c    invitations and joinings
  *   ctl_store.c      work on the store, connections that are handed over
  *
  * Thread: the daemon's.
@@ -79,6 +81,11 @@ int cn_ctl_handover(
     struct cn_ctl_caller *caller, const struct cn_request *request);
 int cn_ctl_handover_end(
     struct cn_ctl_caller *caller, const struct cn_request *request);
+int cn_ctl_config(
+    struct cn_ctl_caller *caller, const struct cn_request *request);
+int cn_ctl_invite(
+    struct cn_ctl_caller *caller, const struct cn_request *request);
+int cn_ctl_join(struct cn_ctl_caller *caller, const struct cn_request *request);
 /* Ask every worker.  CN_OK: the reply follows. */
 int cn_ctl_ask(struct cn_ctl_caller *caller, const struct cn_request *request);
 

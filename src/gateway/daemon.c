@@ -13,13 +13,15 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/rand.h"
-#include "config/config_diff.h"
 #include "control/message.h"
 #include "gateway/ctl.h"
 #include "gateway/depot.h"
+#include "gateway/enlist.h"
 #include "gateway/events.h"
 #include "gateway/headroom.h"
+#include "gateway/invite.h"
 #include "gateway/notify.h"
+#include "gateway/reload.h"
 #include "gateway/sandbox.h"
 #include "ident/key.h"
 #include "net/fdbudget.h"
@@ -31,20 +33,6 @@
 
 /* ---- words ---- */
 
-/* Each diagnostic as a line of the log. */
-static void
-log_diags(const struct cn_diag_list *diags)
-{
-	for (size_t i = 0; i < diags->count; i++) {
-		const struct cn_diag *diag = &diags->item[i];
-
-		CN_LOG(diag->severity == CN_DIAG_ERROR ? CN_LOG_ERROR
-						       : CN_LOG_WARN,
-		    "config", "at=%s:%u:%u text=%s", diag->file, diag->line,
-		    diag->column, CN_LOG_STR(diag->message));
-	}
-}
-
 /* As compilers do, for who starts us by hand. */
 static void
 print_diags(const struct cn_diag_list *diags)
@@ -54,7 +42,7 @@ print_diags(const struct cn_diag_list *diags)
 	cn_buf_init(&text, TEXT_MAX);
 	if (cn_diag_render_all(diags, isatty(STDERR_FILENO) == 1, &text) !=
 	    CN_OK) {
-		log_diags(diags);
+		cn_reload_log_diags(diags);
 	} else {
 		(void)!write(STDERR_FILENO, text.data, text.len);
 	}
@@ -113,9 +101,8 @@ pin_peers(struct cn_daemon *daemon, const struct cn_plan *plan)
 	return err;
 }
 
-/* What was made ready is obeyed from now on.  Takes the plan. */
-static int
-obey(struct cn_daemon *daemon, struct cn_plan *plan)
+int
+cn_daemon_obey(struct cn_daemon *daemon, struct cn_plan *plan)
 {
 	uint64_t now = cn_clock_us();
 	int err = cn_registry_plan(daemon->shared.registry, plan, now);
@@ -142,95 +129,7 @@ obey(struct cn_daemon *daemon, struct cn_plan *plan)
 	return CN_OK;
 }
 
-/* ---- reload ---- */
-
-static void
-tell_restarts(const struct cn_config_diff *diff)
-{
-	for (size_t i = 0; i < diff->count; i++) {
-		if (diff->item[i].reload == CN_SCHEMA_RELOAD_RESTART) {
-			CN_LOG(CN_LOG_WARN, "config-needs-restart", "key=%s",
-			    diff->item[i].path);
-		}
-	}
-}
-
-static int
-load_plan(struct cn_daemon *daemon, struct cn_diag_list *diags,
-    struct cn_buf *changes, struct cn_plan **ret)
-{
-	struct cn_config *config = NULL;
-	struct cn_config_diff diff = { 0 };
-	struct cn_plan *plan = NULL;
-	int err = cn_config_load(daemon->options->config, diags, &config);
-
-	if (err != CN_OK) {
-		return err;
-	}
-	err = cn_plan_create(
-	    config, daemon->shared.own, daemon->plan, diags, &plan);
-	if (err == CN_OK) {
-		err = cn_config_diff(daemon->plan->config, config, &diff);
-	}
-	if (err == CN_OK && changes != NULL) {
-		err = cn_config_diff_render(&diff, changes);
-	}
-	if (err == CN_OK) {
-		tell_restarts(&diff);
-		*ret = plan;
-		plan = NULL;
-	}
-	cn_config_diff_fini(&diff);
-	cn_plan_unref(&plan);
-	cn_config_unref(&config);
-	return err;
-}
-
-int
-cn_daemon_reload(struct cn_daemon *daemon, struct cn_diag_list *diags,
-    struct cn_buf *changes)
-{
-	struct cn_plan *plan = NULL;
-	int err;
-
-	if (daemon->state != CN_DAEMON_RUNNING) {
-		return CN_EBUSY;
-	}
-	cn_notify_reloading();
-	err = load_plan(daemon, diags, changes, &plan);
-	if (err == CN_OK) {
-		err = obey(daemon, plan);
-		if (err != CN_OK) {
-			cn_plan_unref(&plan);
-		}
-	}
-	log_diags(diags);
-	if (err != CN_OK) {
-		(void)snprintf(daemon->config_error,
-		    sizeof(daemon->config_error), "%s",
-		    diags->count > 0 ? diags->item[0].message
-				     : cn_err_text(err));
-		cn_counter_add(daemon->counters, CN_COUNTER_RELOAD_FAILURES, 1);
-		CN_LOG(CN_LOG_ERROR, "reload-refused", "errors=%zu text=%s",
-		    diags->errors,
-		    CN_LOG_STR("the configuration in force is unchanged"));
-		cn_events_add(daemon->shared.events, CN_EVENT_RELOAD_REFUSED,
-		    NULL, "%zu errors; the first: %.140s", diags->errors,
-		    daemon->config_error);
-	} else {
-		cn_counter_add(daemon->counters, CN_COUNTER_RELOADS, 1);
-		CN_LOG(CN_LOG_INFO, "reloaded",
-		    "peers=%zu services=%zu "
-		    "offers=%zu",
-		    plan->peers_count, plan->services_count,
-		    plan->offers_count);
-		cn_events_add(daemon->shared.events, CN_EVENT_RELOADED, NULL,
-		    "%zu peers, %zu services, %zu offers", plan->peers_count,
-		    plan->services_count, plan->offers_count);
-	}
-	cn_notify_ready();
-	return err;
-}
+/* ---- signals ---- */
 
 static void
 on_hangup(uv_signal_t *signal, int number CN_UNUSED)
@@ -240,7 +139,7 @@ on_hangup(uv_signal_t *signal, int number CN_UNUSED)
 	int err;
 
 	cn_diag_init(&diags);
-	err = cn_daemon_reload(daemon, &diags, NULL);
+	err = cn_reload_files(daemon, &diags, NULL);
 	if (err == CN_EBUSY) {
 		CN_LOG(CN_LOG_WARN, "reload-refused", "text=%s",
 		    CN_LOG_STR("the gateway goes down"));
@@ -260,6 +159,8 @@ stop(struct cn_daemon *daemon)
 	CN_LOG(CN_LOG_INFO, "stopping", "streams=%llu",
 	    (unsigned long long)atomic_load(&daemon->shared.sessions));
 	cn_ctl_close(&daemon->ctl);
+	cn_enlist_cancel(daemon);
+	cn_invite_free(&daemon->invite);
 	for (uint32_t i = 0; i < daemon->shared.workers; i++) {
 		/* Without memory for this order the end is not graceful. */
 		if (cn_worker_stop(daemon->shared.worker[i]) != CN_OK) {
@@ -352,6 +253,9 @@ on_tick(uv_timer_t *timer)
 
 	cn_worker_make_links(&daemon->shared);
 	cn_depot_tick(daemon->depot, cn_clock_us());
+	if (daemon->invite != NULL) {
+		cn_invite_tick(daemon->invite, cn_clock_us());
+	}
 	log_gate(daemon, cn_clock_us());
 	cn_lookout_tick(daemon);
 }
@@ -477,6 +381,7 @@ make_workers(struct cn_daemon *daemon, const struct cn_config *config)
 	shared->rekey_bytes = daemon->options->rekey_bytes;
 	shared->rekey_us = daemon->options->rekey_us;
 	shared->gate = daemon->gate;
+	shared->home = &daemon->mailbox;
 	err = cn_tally_create("builtin", true, &shared->builtin);
 	if (err != CN_OK) {
 		return err;
@@ -608,11 +513,14 @@ start(struct cn_daemon *daemon, struct cn_config *config,
 		err = make_workers(daemon, config);
 	}
 	if (err == CN_OK) {
+		err = cn_invite_create(daemon, &daemon->invite);
+	}
+	if (err == CN_OK) {
 		err = cn_plan_create(
 		    config, daemon->shared.own, NULL, diags, &plan);
 	}
 	if (err == CN_OK) {
-		err = obey(daemon, plan);
+		err = cn_daemon_obey(daemon, plan);
 		if (err != CN_OK) {
 			cn_plan_unref(&plan);
 		}
@@ -664,6 +572,7 @@ finish(struct cn_daemon *daemon)
 	}
 	cn_free(shared->worker);
 	cn_ctl_close(&daemon->ctl);
+	cn_invite_free(&daemon->invite);
 	if (daemon->mailbox.owner != NULL) {
 		cn_mailbox_close(&daemon->mailbox);
 	}
@@ -729,7 +638,7 @@ run(struct cn_daemon *daemon, struct cn_config *config,
 		    CN_LOG_STR(cn_err_text(err)));
 		return err == CN_ECONFIG ? CN_EXIT_CONFIG : CN_EXIT_FAILED;
 	}
-	log_diags(diags);
+	cn_reload_log_diags(diags);
 	cn_identity_format(daemon->shared.own, own);
 	CN_LOG(CN_LOG_INFO, "started",
 	    "version=%s name=%s identity=%s workers=%u peers=%zu "

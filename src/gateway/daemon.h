@@ -34,6 +34,8 @@
 
 struct cn_ctl;
 struct cn_depot;
+struct cn_enlist;
+struct cn_invite;
 
 /* How long SIGTERM waits for streams to end. */
 #define CN_DAEMON_DRAIN_US 30000000u
@@ -81,6 +83,8 @@ struct cn_daemon {
 	struct cn_worker_shared shared;
 	struct cn_ctl *ctl;                     /* owned */
 	struct cn_depot *depot;                 /* owned; NULL: no store */
+	struct cn_invite *invite;               /* owned */
+	struct cn_enlist *enlist;               /* owned; NULL: joins nobody */
 	uint8_t store_key[CN_KEY_SECRET_BYTES]; /* until the depot has it */
 	uint64_t started_us, started_wall_us;
 	uint64_t config_us;     /* when it was last taken over */
@@ -102,15 +106,12 @@ enum cn_exit cn_daemon_run(const struct cn_daemon_options *options);
 enum cn_exit cn_daemon_check(const char *config);
 
 /*
- * Read the configuration again and take it over.
+ * What was made ready is obeyed from now on (gateway/reload.h).
  *
- * @diags    initialised; receives what is wrong
- * @changes  receives one line for each change; may be NULL
+ * @plan  taken on success
  *
- * Returns CN_OK; CN_ECONFIG or CN_ENOMEM: nothing has changed; CN_EBUSY:
- * the gateway goes down.
+ * Returns CN_OK or CN_ENOMEM.
  */
-int cn_daemon_reload(struct cn_daemon *daemon, struct cn_diag_list *diags,
-    struct cn_buf *changes) CN_MUSTCHECK;
+int cn_daemon_obey(struct cn_daemon *daemon, struct cn_plan *plan) CN_MUSTCHECK;
 
 #endif /* CN_GATEWAY_DAEMON_H */

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "gateway/events.h"
+#include "gateway/invite.h"
 #include "gateway/linkhost.h"
 #include "net/gate.h"
 
@@ -39,6 +40,24 @@ count_end(struct cn_worker *worker, enum cn_gate_end end)
 	    1);
 }
 
+/* An owner of an old token wonders; strangers do not fill the log. */
+static void
+log_uninvited(const struct guest *guest)
+{
+	static const struct cn_log_limit each_ten = { .interval_us =
+							  10000000u };
+	static _Thread_local struct cn_log_limit limit;
+	char from[CN_ADDR_TEXT_MAX];
+
+	if (limit.interval_us == 0) {
+		limit = each_ten;
+	}
+	if (!cn_log_limited(&limit, cn_clock_us())) {
+		CN_LOG(CN_LOG_WARN, "join-refused", "from=%s reason=closed",
+		    cn_sockaddr_format(&guest->from, true, from, sizeof(from)));
+	}
+}
+
 static void
 tell_stranger(const struct guest *guest)
 {
@@ -61,6 +80,8 @@ on_end(struct cn_carrier *carrier, int why)
 	count_end(guest->worker, end);
 	if (end == CN_GATE_UNPINNED) {
 		tell_stranger(guest);
+	} else if (end == CN_GATE_JOIN) {
+		log_uninvited(guest);
 	}
 	cn_carrier_close(&guest->carrier, NULL, 0);
 	leave(guest, end);
@@ -185,8 +206,27 @@ on_hello(struct cn_carrier *carrier, const struct cn_hello *hello)
 	leave(guest, CN_GATE_ACCEPTED);
 }
 
+/* Not a peer yet: the main thread goes on, and leaves the gate. */
+static void
+on_join(struct cn_carrier *carrier)
+{
+	struct guest *guest = cn_carrier_owner(carrier);
+	struct cn_worker *worker = guest->worker;
+	struct cn_carrier_tls tls = { .fd = -1 };
+
+	if (cn_carrier_yield(&guest->carrier, &tls) != CN_OK) {
+		cn_carrier_close(&guest->carrier, NULL, 0);
+		leave(guest, CN_GATE_CUT);
+		return;
+	}
+	cn_invite_bring(worker->shared, &tls, &guest->from);
+	cn_list_remove(&guest->item);
+	cn_free(guest);
+}
+
 static const struct cn_carrier_ops guest_ops = {
 	.on_hello = on_hello,
+	.on_join = on_join,
 	.on_end = on_end,
 };
 

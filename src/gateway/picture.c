@@ -142,6 +142,10 @@ fill_peer(struct cn_daemon *daemon, struct cn_report *reports, size_t count,
 	err = take_links(reports, count, from, ret);
 	wanted = CN_MAX(daemon->shared.workers, info.workers);
 	ret->state = peer_state(ret, info.workers == 0 ? 1 : wanted);
+	ret->is_drained = info.is_drained;
+	if (ret->is_drained && ret->state == CN_SNAP_UP) {
+		ret->state = CN_SNAP_DRAINING;
+	}
 	if (ret->state != CN_SNAP_UP) {
 		cn_snap_text(ret->error, sizeof(ret->error), info.error);
 	}
@@ -243,6 +247,13 @@ fill_service(struct cn_daemon *daemon, const struct cn_report *reports,
 		ret->state = CN_SNAP_DEGRADED;
 		cn_snap_text(ret->error, sizeof(ret->error),
 		    "no carrier to the peer is up");
+	}
+	if (ret->state == CN_SNAP_UP &&
+	    cn_registry_is_drained(
+		daemon->shared.registry, from->peer->identity)) {
+		ret->state = CN_SNAP_DRAINING;
+		cn_snap_text(ret->error, sizeof(ret->error),
+		    "its peer is drained: compressnet peers resume");
 	}
 	for (size_t i = 0; i < from->inlets_count; i++) {
 		struct cn_listener_stats stats;

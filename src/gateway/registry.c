@@ -17,6 +17,7 @@ struct peer {
 	struct cn_list item;
 	uint8_t identity[CN_IDENTITY_BYTES];
 	bool is_planned; /* in the plan now */
+	bool is_drained; /* nothing new, either way */
 	bool has_address;
 	uint32_t workers;                  /* of the peer; 0: unknown */
 	uint8_t boot_id[CN_BOOT_ID_BYTES]; /* of the last hello */
@@ -181,6 +182,7 @@ take_plan(
 
 		if (from == NULL) {
 			peer->is_planned = false;
+			peer->is_drained = false;
 			peer->has_address = false;
 		} else {
 			update_peer(registry, peer, from, now);
@@ -557,6 +559,37 @@ cn_registry_hold(struct cn_registry *registry,
 	uv_mutex_unlock(&registry->lock);
 }
 
+/* ---- peers that take nothing new ---- */
+
+bool
+cn_registry_drain_peer(struct cn_registry *registry,
+    const uint8_t identity[CN_IDENTITY_BYTES], bool is_drained)
+{
+	struct peer *peer;
+
+	uv_mutex_lock(&registry->lock);
+	peer = find(registry, identity);
+	if (peer != NULL) {
+		peer->is_drained = is_drained;
+	}
+	uv_mutex_unlock(&registry->lock);
+	return peer != NULL;
+}
+
+bool
+cn_registry_is_drained(
+    struct cn_registry *registry, const uint8_t identity[CN_IDENTITY_BYTES])
+{
+	const struct peer *peer;
+	bool is_drained;
+
+	uv_mutex_lock(&registry->lock);
+	peer = find(registry, identity);
+	is_drained = peer != NULL && peer->is_drained;
+	uv_mutex_unlock(&registry->lock);
+	return is_drained;
+}
+
 /* ---- streams ---- */
 
 static uint32_t
@@ -576,7 +609,7 @@ cn_registry_pick(struct cn_registry *registry,
 
 	uv_mutex_lock(&registry->lock);
 	peer = find(registry, identity);
-	if (peer != NULL) {
+	if (peer != NULL && !peer->is_drained) {
 		CN_LIST_EACH(&peer->links, item)
 		{
 			const struct cn_registry_link *link =
@@ -656,6 +689,7 @@ cn_registry_peer_info(struct cn_registry *registry,
 		memcpy(ret->gateway, peer->gateway, sizeof(ret->gateway));
 		memcpy(ret->error, peer->error, sizeof(ret->error));
 		ret->workers = peer->workers;
+		ret->is_drained = peer->is_drained;
 		ret->sent = peer->sent;
 		ret->received = peer->received;
 		ret->resumes = peer->resumes;

@@ -69,6 +69,17 @@ int cn_registry_plan(struct cn_registry *registry, const struct cn_plan *plan,
 /* We refuse new links from now on and make none. */
 void cn_registry_drain(struct cn_registry *registry);
 
+/*
+ * Take nothing new to or from a peer, or take it again; streams that run go
+ * on.  Forgotten when the process ends or the peer is removed.
+ *
+ * False: no such peer.
+ */
+bool cn_registry_drain_peer(struct cn_registry *registry,
+    const uint8_t peer[CN_IDENTITY_BYTES], bool is_drained);
+bool cn_registry_is_drained(
+    struct cn_registry *registry, const uint8_t peer[CN_IDENTITY_BYTES]);
+
 struct cn_registry_route {
 	enum cn_close status; /* OK, or refuse with it and text */
 	const char *text;     /* static */
@@ -129,7 +140,8 @@ void cn_registry_hold(struct cn_registry *registry,
  *
  * @own  the asking worker
  *
- * Returns CN_OK, or CN_ENOENT: no link is up or within its window.
+ * Returns CN_OK, or CN_ENOENT: no link is up or within its window, or the
+ * peer is drained.
  */
 int cn_registry_pick(struct cn_registry *registry,
     const uint8_t peer[CN_IDENTITY_BYTES], uint32_t own,
@@ -151,6 +163,7 @@ struct cn_registry_peer_info {
 	char error[CN_TEXT_MAX + 1];
 	uint32_t workers; /* of the peer; 0: unknown */
 	uint32_t links, links_up;
+	bool is_drained;
 };
 /* False: no such peer. */
 bool cn_registry_peer_info(struct cn_registry *registry,

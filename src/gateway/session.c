@@ -509,7 +509,8 @@ on_open(struct cn_linkhost *host, struct cn_stream *stream)
 	struct cn_tally *tally = find_tally(host, service, offer);
 	struct cn_session *session;
 
-	if (worker->is_draining || host->is_ended) {
+	if (worker->is_draining || host->is_ended ||
+	    cn_registry_is_drained(worker->shared->registry, host->peer)) {
 		refuse(host, stream, CN_RESET_SHUTDOWN);
 		return;
 	}

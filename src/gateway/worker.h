@@ -56,6 +56,7 @@ struct cn_worker_shared {
 	struct cn_tlsctx *tls;
 	struct cn_store *store;   /* NULL: none */
 	struct cn_tally *builtin; /* of streams without service or offer */
+	struct cn_mailbox *home;  /* the main thread's */
 	struct cn_events *events;
 	uint8_t own[CN_IDENTITY_BYTES];
 	uint8_t boot_id[CN_BOOT_ID_BYTES];

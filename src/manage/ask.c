@@ -97,6 +97,8 @@ refused(const struct cn_ask *ask, const struct cn_reply *reply)
 	case CN_REPLY_BAD_REQUEST:
 	case CN_REPLY_TOO_LONG:
 	case CN_REPLY_NOT_FOUND:
+	case CN_REPLY_CONFLICT:
+	case CN_REPLY_REFUSED:
 	case CN_REPLY_BUSY:
 	case CN_REPLY_INTERNAL:
 	case CN_REPLY_CODE_MAX:

@@ -174,6 +174,16 @@ take_option(struct parse *parse, int option, const char *argument, int *at)
 		}
 		argument = parse->argv[++*at];
 	}
+	if (info->is_repeated) {
+		struct cn_args *args = &parse->args;
+
+		if (args->repeats == CN_ARGS_REPEATS_MAX) {
+			(void)cn_cli_usage(args, "too many --%s", info->name);
+			return false;
+		}
+		args->repeat[args->repeats].option = (enum cn_option)option;
+		args->repeat[args->repeats++].value = argument;
+	}
 	parse->args.option[option] = argument;
 	return true;
 }

@@ -58,10 +58,18 @@ enum cn_option {
 	CN_OPTION_FOLLOW,
 	CN_OPTION_SINCE_ID,
 	CN_OPTION_LEVEL,
+	CN_OPTION_ADDRESS,
+	CN_OPTION_OFFER,
+	CN_OPTION_FORWARD,
+	CN_OPTION_EXPIRES,
+	CN_OPTION_NAME,
+	CN_OPTION_LISTEN,
 	CN_OPTION_SECONDS,
 	CN_OPTION_MAX
 };
 
+/* Values of options that may be given several times. */
+#define CN_ARGS_REPEATS_MAX 64u
 /* Words after the command. */
 #define CN_ARGS_WORDS_MAX 1024u
 
@@ -71,6 +79,12 @@ struct cn_args {
 	const struct cn_cli_command *command;
 	/* NULL: not given; "" for an option without an argument. */
 	const char *option[CN_OPTION_MAX];
+	/* All of those that may be repeated, in their order. */
+	struct {
+		enum cn_option option;
+		const char *value;
+	} repeat[CN_ARGS_REPEATS_MAX];
+	size_t repeats;
 	const char *word[CN_ARGS_WORDS_MAX];
 	size_t words;
 };
@@ -94,6 +108,7 @@ struct cn_option_info {
 	char letter;          /* 0: none */
 	const char *argument; /* "SECONDS"; NULL: takes none */
 	const char *help;
+	bool is_repeated; /* may be given several times */
 };
 
 #define CN_OPTION_BIT(option) (UINT64_C(1) << (option))

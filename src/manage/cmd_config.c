@@ -212,3 +212,30 @@ cn_cmd_config_reload(const struct cn_args *args)
 	cn_reply_fini(&reply);
 	return code;
 }
+
+enum cn_exit
+cn_cmd_config_diff(const struct cn_args *args)
+{
+	struct cn_reply reply;
+	enum cn_exit code = cn_ask_once(args, CN_COMMAND_CONFIG_DIFF, &reply);
+
+	if (code != CN_EXIT_OK) {
+		return code;
+	}
+	const char *changes =
+	    json_string_value(json_object_get(reply.data, "changes"));
+	if (changes == NULL) {
+		cn_cli_error("the gateway's answer makes no sense");
+		code = CN_EXIT_FAILED;
+	} else if (args->option[CN_OPTION_JSON] != NULL) {
+		code = cn_ask_print(reply.data, false);
+	} else {
+		cn_cli_print_diags(args, &reply.diags);
+		(void)fputs(changes, stdout);
+	}
+	if (code == CN_EXIT_OK && changes[0] != '\0') {
+		code = CN_EXIT_FINDINGS;
+	}
+	cn_reply_fini(&reply);
+	return code;
+}

@@ -93,6 +93,72 @@ cn_cmd_peers(const struct cn_args *args)
 	return code;
 }
 
+/* Ask for something about the peer of the first word. */
+static enum cn_exit
+ask_about(
+    const struct cn_args *args, enum cn_command command, struct cn_reply *reply)
+{
+	struct cn_request request = { .command = command };
+	struct cn_ask ask;
+	enum cn_exit code;
+
+	if (strlen(args->word[0]) >= sizeof(request.peer)) {
+		return no_such_peer(args->word[0]);
+	}
+	memcpy(request.peer, args->word[0], strlen(args->word[0]) + 1);
+	code = cn_ask_open(&ask, args);
+	if (code == CN_EXIT_OK) {
+		code = cn_ask_call(&ask, &request, reply);
+	}
+	cn_ask_close(&ask);
+	return code;
+}
+
+static enum cn_exit
+drain(const struct cn_args *args, enum cn_command command, const char *done)
+{
+	struct cn_reply reply;
+	enum cn_exit code = ask_about(args, command, &reply);
+
+	if (code == CN_EXIT_OK) {
+		(void)fprintf(stderr, "%s %s\n", args->word[0], done);
+		cn_reply_fini(&reply);
+	}
+	return code;
+}
+
+enum cn_exit
+cn_cmd_peers_drain(const struct cn_args *args)
+{
+	return drain(args, CN_COMMAND_PEER_DRAIN, "takes nothing new");
+}
+
+enum cn_exit
+cn_cmd_peers_resume(const struct cn_args *args)
+{
+	return drain(args, CN_COMMAND_PEER_RESUME, "takes new streams again");
+}
+
+enum cn_exit
+cn_cmd_peers_remove(const struct cn_args *args)
+{
+	struct cn_reply reply;
+	enum cn_exit code = ask_about(args, CN_COMMAND_PEER_REMOVE, &reply);
+	const char *changes;
+
+	if (code != CN_EXIT_OK) {
+		return code;
+	}
+	changes = json_string_value(json_object_get(reply.data, "changes"));
+	if (args->option[CN_OPTION_JSON] != NULL) {
+		code = cn_ask_print(reply.data, false);
+	} else if (changes != NULL) {
+		(void)fputs(changes, stdout);
+	}
+	cn_reply_fini(&reply);
+	return code;
+}
+
 enum cn_exit
 cn_cmd_services(const struct cn_args *args)
 {

@@ -52,6 +52,18 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	    "only what came after this event" },
 	[CN_OPTION_LEVEL] = { "level", 0, "LEVEL",
 	    "info, warning or error: none less important" },
+	[CN_OPTION_ADDRESS] = { "address", 'a', "HOST:PORT",
+	    "where the other gateway reaches this one" },
+	[CN_OPTION_OFFER] = { "offer", 'o', "NAME=HOST:PORT",
+	    "what it may reach here; may be repeated", true },
+	[CN_OPTION_FORWARD] = { "forward", 0, "NAME=ADDRESS:PORT",
+	    "listen here for what it offers; may be repeated", true },
+	[CN_OPTION_EXPIRES] = { "expires", 0, "TIME",
+	    "how long the token is good (600s)" },
+	[CN_OPTION_NAME] = { "name", 0, "NAME",
+	    "of this gateway (the host's)" },
+	[CN_OPTION_LISTEN] = { "listen", 0, "ADDRESS:PORT",
+	    "where peers reach this gateway (nowhere)" },
 };
 
 const uint64_t cn_options_common = BIT(HELP) | BIT(NO_COLOR);
@@ -102,13 +114,91 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .examples = "  compressnet streams kill 4711",
 	    .run = cn_cmd_streams_kill },
 	{ .group = "peers",
-	    .words = "[NAME]",
+	    .verb = "list",
+	    .is_default = true,
+	    .words = "",
+	    .options = READS,
+	    .summary = "gateways that this one talks to",
+	    .help = "",
+	    .examples = "  compressnet peers\n"
+			"  compressnet peers list --json",
+	    .run = cn_cmd_peers },
+	{ .group = "peers",
+	    .verb = "show",
+	    .words = "NAME",
+	    .words_min = 1,
 	    .words_max = 1,
 	    .options = READS,
-	    .summary = "gateways that this one talks to, with carriers",
+	    .summary = "one peer with its links and carriers",
 	    .help = "",
-	    .examples = "  compressnet peers\n  compressnet peers tokyo",
+	    .examples = "  compressnet peers show tokyo",
 	    .run = cn_cmd_peers },
+	{ .group = "peers",
+	    .verb = "drain",
+	    .words = "NAME",
+	    .words_min = 1,
+	    .words_max = 1,
+	    .options = ASKS,
+	    .summary = "take nothing new to or from a peer",
+	    .help = "Streams that run go on.  New connections meet what their "
+		    "service says of a\npeer that is down; what the peer "
+		    "opens is reset.  `resume' undoes it, and a\nrestart of "
+		    "the gateway does.",
+	    .examples = "  compressnet peers drain tokyo",
+	    .run = cn_cmd_peers_drain },
+	{ .group = "peers",
+	    .verb = "resume",
+	    .words = "NAME",
+	    .words_min = 1,
+	    .words_max = 1,
+	    .options = ASKS,
+	    .summary = "undo `peers drain'",
+	    .help = "",
+	    .examples = "  compressnet peers resume tokyo",
+	    .run = cn_cmd_peers_resume },
+	{ .group = "peers",
+	    .verb = "remove",
+	    .words = "NAME",
+	    .words_min = 1,
+	    .words_max = 1,
+	    .options = READS,
+	    .summary = "forget a peer that has joined",
+	    .help = "Takes it out of conf.d/managed.yaml, with the services "
+		    "that go to it and its\nplace in offers, and cuts its "
+		    "carriers at once: its streams are reset.  A peer\nthat "
+		    "is written by hand is refused, with the place where it "
+		    "stands.",
+	    .examples = "  compressnet peers remove tokyo",
+	    .run = cn_cmd_peers_remove },
+	{ .group = "invite",
+	    .words = "NAME",
+	    .words_min = 1,
+	    .words_max = 1,
+	    .options = READS | BIT(ADDRESS) | BIT(OFFER) | BIT(EXPIRES),
+	    .summary = "print a token with which a gateway may join",
+	    .help = "NAME is what the other gateway will be called here.  The "
+		    "token is secret, is\ngood for one gateway and for ten "
+		    "minutes, and for nothing after a restart.\n--offer names "
+		    "what that gateway may reach through this one; without a "
+		    "target\nit is an offer that an earlier pairing made.  "
+		    "Both gateways write each other\ninto their "
+		    "conf.d/managed.yaml.",
+	    .examples = "  compressnet invite london --address "
+			"tokyo.example.net:3 \\\n"
+			"    --offer orders-db=10.0.0.5:5432",
+	    .run = cn_cmd_invite },
+	{ .group = "join",
+	    .words = "TOKEN NAME",
+	    .words_min = 2,
+	    .words_max = 2,
+	    .options = READS | BIT(FORWARD),
+	    .summary = "become a peer of the gateway that made the token",
+	    .help = "NAME is what that gateway will be called here.  "
+		    "--forward makes a service of\nwhat it offers, and it "
+		    "works when the command returns.",
+	    .examples = "  compressnet join cnj1-... tokyo --forward "
+			"orders-db=127.0.0.1:5432",
+	    .run = cn_cmd_join },
 	{ .group = "services",
 	    .words = "",
 	    .options = READS,
@@ -198,6 +288,29 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .examples = "  compressnet config show\n"
 			"  compressnet config show -c ./compressnet.yaml",
 	    .run = cn_cmd_config_show },
+	{ .group = "config",
+	    .verb = "diff",
+	    .words = "",
+	    .options = READS,
+	    .summary = "how the files differ from what is in force",
+	    .help = "What `config reload' would change, and what only a "
+		    "restart.  Exit code 5 when\nthere is any difference, 3 "
+		    "when the files have errors.",
+	    .examples = "  compressnet config diff",
+	    .run = cn_cmd_config_diff },
+	{ .group = "config",
+	    .verb = "init",
+	    .words = "",
+	    .options = BIT(CONFIG) | BIT(KEY) | BIT(NAME) | BIT(LISTEN),
+	    .summary = "write a first configuration, and make the key",
+	    .help = "A file to be edited by hand, with the gateway's name and, "
+		    "with --listen, where\npeers reach it; and the key, "
+		    "unless there is one.  Nothing that is there is\n"
+		    "overwritten.  Prints the identity.",
+	    .examples = "  compressnet config init\n"
+			"  compressnet config init --name tokyo --listen "
+			"0.0.0.0:3",
+	    .run = cn_cmd_config_init },
 	{ .group = "config",
 	    .verb = "schema",
 	    .words = "",

@@ -531,6 +531,45 @@ cn_carrier_parcel_free(struct cn_carrier_parcel **pp)
 	}
 }
 
+/* ---- joining ---- */
+
+int
+cn_carrier_yield(struct cn_carrier **cp, struct cn_carrier_tls *ret)
+{
+	struct cn_carrier *carrier = *cp;
+	struct cn_tlsctx_peer *peer =
+	    cn_memdup(&carrier->peer, sizeof(carrier->peer));
+
+	assert(carrier->state == CN_CARRIER_ANSWER && !carrier->is_dialler);
+	if (peer == NULL) {
+		return CN_ENOMEM;
+	}
+	cn_carrier_poll(carrier, 0);
+	cn_tlsctx_move(carrier->ssl, peer);
+	ret->fd = carrier->fd;
+	ret->ssl = carrier->ssl;
+	ret->peer = peer;
+	carrier->ssl = NULL;
+	carrier->fd = -1;
+	leave_loop(carrier);
+	drop(carrier);
+	*cp = NULL;
+	return CN_OK;
+}
+
+void
+cn_carrier_tls_fini(struct cn_carrier_tls *tls)
+{
+	SSL_free(tls->ssl);
+	tls->ssl = NULL;
+	if (tls->fd >= 0) {
+		(void)close(tls->fd);
+		tls->fd = -1;
+	}
+	cn_free(tls->peer);
+	tls->peer = NULL;
+}
+
 /* ---- questions ---- */
 
 void *

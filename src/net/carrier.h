@@ -63,6 +63,11 @@ struct cn_carrier_ops {
 	void (*on_hello)(
 	    struct cn_carrier *carrier, const struct cn_hello *hello);
 	/*
+	 * Accepted: the handshake is over, and this is no carrier but
+	 * somebody who joins: take it away by cn_carrier_yield(), or close.
+	 */
+	void (*on_join)(struct cn_carrier *carrier);
+	/*
 	 * Bytes came.  Take what can be taken; the rest (less than a
 	 * fragment) comes again with what follows.  Anything but CN_OK stops
 	 * reading; the owner closes the carrier then or soon after.
@@ -195,6 +200,24 @@ struct cn_carrier_stats {
 };
 void cn_carrier_stats(
     const struct cn_carrier *carrier, struct cn_carrier_stats *ret);
+
+/* A connection of TLS that is no carrier any more. */
+struct cn_carrier_tls {
+	int fd;                      /* owned; -1: none */
+	SSL *ssl;                    /* owned */
+	struct cn_tlsctx_peer *peer; /* owned, of cn_alloc() */
+};
+
+/*
+ * In on_join: what the carrier was; it is gone, *cp is NULL then.  Any
+ * thread may go on with the result.
+ *
+ * Returns CN_OK or CN_ENOMEM (the carrier stays).
+ */
+int cn_carrier_yield(
+    struct cn_carrier **cp, struct cn_carrier_tls *ret) CN_MUSTCHECK;
+/* Close it and free what it owns; harmless twice. */
+void cn_carrier_tls_fini(struct cn_carrier_tls *tls);
 
 /*
  * Part of a handover: all of an accepted carrier whose hello came and was

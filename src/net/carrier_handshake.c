@@ -20,6 +20,9 @@
 static enum cn_gate_end
 gate_end(const struct cn_carrier *carrier, int err)
 {
+	if (carrier->peer.wants_join) {
+		return CN_GATE_JOIN;
+	}
 	if (carrier->peer.lacks_alpn) {
 		return CN_GATE_NO_ALPN;
 	}
@@ -345,6 +348,10 @@ cn_carrier_handshake(struct cn_carrier *carrier)
 	if (n == 1) {
 		if (carrier->is_dialler) {
 			check_server(carrier);
+		} else if (carrier->peer.is_joining) {
+			carrier->state = CN_CARRIER_ANSWER;
+			cn_carrier_poll(carrier, 0);
+			carrier->ops->on_join(carrier);
 		} else {
 			start_hello(carrier);
 		}

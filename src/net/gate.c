@@ -298,6 +298,7 @@ cn_gate_end_name(enum cn_gate_end end)
 		[CN_GATE_UNPINNED] = "unpinned",
 		[CN_GATE_TOO_LONG] = "too-long",
 		[CN_GATE_HELLO] = "hello",
+		[CN_GATE_JOIN] = "join",
 	};
 
 	return end < CN_GATE_END_MAX ? names[end] : "unknown";

@@ -46,6 +46,7 @@ enum cn_gate_end {
 	CN_GATE_UNPINNED, /* TLS with a key that is not pinned */
 	CN_GATE_TOO_LONG, /* more than 16 KiB before authentication */
 	CN_GATE_HELLO,    /* authenticated, but its hello was refused */
+	CN_GATE_JOIN,     /* wanted to join, uninvited or without proof */
 	CN_GATE_END_MAX
 };
 

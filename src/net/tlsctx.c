@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "net/tlsctx.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
@@ -12,15 +13,19 @@
 #include "base/err.h"
 #include "ident/identity.h"
 #include "ident/key.h"
+#include "wire/join.h"
 
 /* Longest certificate message that is read; ours has about 300 bytes. */
 #define CERT_MAX 4096
 #define ALPN_LEN (sizeof(CN_WIRE_ALPN) - 1)
+#define JOIN_LEN (sizeof(CN_JOIN_ALPN) - 1)
 
 struct cn_tlsctx {
 	SSL_CTX *ctx;
 	uint8_t identity[CN_IDENTITY_BYTES];
 	uint8_t alpn[1 + ALPN_LEN];
+	uint8_t join_alpn[1 + JOIN_LEN];
+	_Atomic bool is_inviting;
 	uv_mutex_t lock; /* of what follows */
 	uint8_t *pins;   /* owned: pins_count identities */
 	size_t pins_count;
@@ -74,6 +79,20 @@ cn_tlsctx_identity(const struct cn_tlsctx *tls)
 
 /* ---- callbacks of OpenSSL ---- */
 
+/* Who joins is no peer yet; whom we join is the one that invited us. */
+static bool
+may_join(const struct cn_tlsctx_peer *peer)
+{
+	if (!peer->has_identity) {
+		return false;
+	}
+	if (peer->has_expected) {
+		return CRYPTO_memcmp(peer->identity, peer->expected,
+			   CN_IDENTITY_BYTES) == 0;
+	}
+	return peer->is_joining;
+}
+
 /* Replaces the whole verification: pins decide, nothing else does. */
 static int
 verify_pin(X509_STORE_CTX *store, void *arg)
@@ -88,9 +107,10 @@ verify_pin(X509_STORE_CTX *store, void *arg)
 	if (leaf != NULL &&
 	    cn_identity_of_cert(leaf, peer->identity) == CN_OK) {
 		peer->has_identity = true;
-		peer->is_pinned = cn_tlsctx_is_pinned(tls, peer->identity);
+		peer->is_pinned = !peer->is_joining && !peer->has_expected &&
+		    cn_tlsctx_is_pinned(tls, peer->identity);
 	}
-	if (!peer->is_pinned) {
+	if (!peer->is_pinned && !may_join(peer)) {
 		X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_UNTRUSTED);
 		return 0;
 	}
@@ -117,23 +137,41 @@ on_client_hello(SSL *ssl, int *alert, void *arg CN_UNUSED)
 	return SSL_CLIENT_HELLO_SUCCESS;
 }
 
+/* Is the protocol among those that a client names? */
+static bool
+is_named(const unsigned char *in, unsigned in_len, const uint8_t *alpn)
+{
+	for (unsigned i = 0; i < in_len; i += 1u + in[i]) {
+		if (in[i] == alpn[0] && i + 1 + alpn[0] <= in_len &&
+		    memcmp(in + i + 1, alpn + 1, alpn[0]) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
 static int
 select_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len,
     const unsigned char *in, unsigned in_len, void *arg)
 {
-	const struct cn_tlsctx *tls = arg;
+	struct cn_tlsctx *tls = arg;
 	struct cn_tlsctx_peer *peer = SSL_get_app_data(ssl);
+	const uint8_t *chosen = NULL;
 
-	for (unsigned i = 0; i < in_len; i += 1u + in[i]) {
-		if (in[i] == ALPN_LEN && i + 1 + ALPN_LEN <= in_len &&
-		    memcmp(in + i + 1, CN_WIRE_ALPN, ALPN_LEN) == 0) {
-			*out = tls->alpn + 1;
-			*out_len = (unsigned char)ALPN_LEN;
-			return SSL_TLSEXT_ERR_OK;
-		}
+	if (is_named(in, in_len, tls->alpn)) {
+		chosen = tls->alpn;
+	} else if (is_named(in, in_len, tls->join_alpn)) {
+		peer->wants_join = true;
+		peer->is_joining = atomic_load(&tls->is_inviting);
+		chosen = peer->is_joining ? tls->join_alpn : NULL;
 	}
-	peer->lacks_alpn = true;
-	return SSL_TLSEXT_ERR_ALERT_FATAL;
+	if (chosen == NULL) {
+		peer->lacks_alpn = true;
+		return SSL_TLSEXT_ERR_ALERT_FATAL;
+	}
+	*out = chosen + 1;
+	*out_len = chosen[0];
+	return SSL_TLSEXT_ERR_OK;
 }
 
 static void
@@ -238,6 +276,9 @@ cn_tlsctx_create(const struct cn_key *key, struct cn_tlsctx **ret)
 	}
 	tls->alpn[0] = (uint8_t)ALPN_LEN;
 	memcpy(tls->alpn + 1, CN_WIRE_ALPN, ALPN_LEN);
+	tls->join_alpn[0] = (uint8_t)JOIN_LEN;
+	memcpy(tls->join_alpn + 1, CN_JOIN_ALPN, JOIN_LEN);
+	atomic_init(&tls->is_inviting, false);
 	memcpy(tls->identity, cn_key_identity(key), CN_IDENTITY_BYTES);
 	tls->ctx = SSL_CTX_new(TLS_method());
 	if (tls->ctx == NULL) {
@@ -294,6 +335,36 @@ cn_tlsctx_connection(struct cn_tlsctx *tls, int fd, bool is_dialler,
 	} else {
 		SSL_set_accept_state(ssl);
 	}
+	*ret = ssl;
+	return CN_OK;
+}
+
+void
+cn_tlsctx_invite(struct cn_tlsctx *tls, bool is_inviting)
+{
+	atomic_store(&tls->is_inviting, is_inviting);
+}
+
+int
+cn_tlsctx_join(struct cn_tlsctx *tls, int fd,
+    const uint8_t identity[CN_IDENTITY_BYTES], struct cn_tlsctx_peer *peer,
+    SSL **ret)
+{
+	SSL *ssl = NULL;
+	int err = cn_tlsctx_connection(tls, fd, true, peer, &ssl);
+
+	if (err != CN_OK) {
+		return err;
+	}
+	/* Zero means yes. */
+	if (SSL_set_alpn_protos(
+		ssl, tls->join_alpn, (unsigned)sizeof(tls->join_alpn)) != 0) {
+		SSL_free(ssl);
+		ERR_clear_error();
+		return CN_ENOMEM;
+	}
+	peer->has_expected = true;
+	memcpy(peer->expected, identity, CN_IDENTITY_BYTES);
 	*ret = ssl;
 	return CN_OK;
 }

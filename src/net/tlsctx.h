@@ -9,8 +9,9 @@
  * Mutual authentication by pins: the leaf's public key (SHA-256 of its SPKI)
  * must be in the pinned set; nothing else in a certificate counts, its dates
  * included, so a wrong clock cannot cut a site off.  ALPN compressnet/1 is
- * required both ways.  No tickets, no resumption, no early data, no
- * renegotiation, no compression.
+ * required both ways; compressnet-join/1 is taken, from anybody, while an
+ * invitation is open, and leads to no carrier (net/pairing.h).  No tickets, no
+ * resumption, no early data, no renegotiation, no compression.
  *
  * Life:   one for the process; outlives every carrier.
  * Thread: any; the pinned set has a lock, taken in handshakes only.
@@ -68,6 +69,10 @@ struct cn_tlsctx_peer {
 	bool has_identity;                   /* a certificate was seen */
 	bool is_pinned;                      /* and its key is in the set */
 	bool lacks_alpn;                     /* its ClientHello had no ours */
+	bool wants_join;                     /* it had that of joining alone */
+	bool is_joining;   /* and that was negotiated: no carrier, no pin */
+	bool has_expected; /* dialled to join: this one, pinned or not */
+	uint8_t expected[CN_IDENTITY_BYTES];
 	uint32_t keyupdates; /* received since the last reset to 0 */
 };
 
@@ -81,6 +86,20 @@ struct cn_tlsctx_peer {
  */
 int cn_tlsctx_connection(struct cn_tlsctx *tls, int fd, bool is_dialler,
     struct cn_tlsctx_peer *peer, SSL **ret) CN_MUSTCHECK;
+
+/*
+ * Any thread: take joiners from now on, or no more.
+ */
+void cn_tlsctx_invite(struct cn_tlsctx *tls, bool is_inviting);
+
+/*
+ * The same as cn_tlsctx_connection() for a dialler that wants to join.
+ *
+ * @identity  whose key must answer
+ */
+int cn_tlsctx_join(struct cn_tlsctx *tls, int fd,
+    const uint8_t identity[CN_IDENTITY_BYTES], struct cn_tlsctx_peer *peer,
+    SSL **ret) CN_MUSTCHECK;
 
 /* Point a connection at another struct, after a handover. */
 void cn_tlsctx_move(SSL *ssl, struct cn_tlsctx_peer *peer);

@@ -355,12 +355,13 @@ def test_peers(cli, tmp_path):
     Gateway(tmp_path / "s", lambda _: {"ok": True, "data": {"peers": [peer]}})
     sock = ["-s", str(tmp_path / "s")]
     assert "tokyo" in cli("peers", *sock).stdout
-    text = cli("peers", "tokyo", *sock).stdout
+    text = cli("peers", "show", "tokyo", *sock).stdout
     assert "link ab12  up" in text
     assert re.search(r"0  up +1.50 ms  2.50 MB/s", text)
     assert "carrier 1: refused; dials again in 800 ms" in text
-    assert json.loads(cli("peers", "tokyo", "-j", *sock).stdout) == peer
-    assert "no peer 'osaka'" in cli("peers", "osaka", *sock,
+    shown = cli("peers", "show", "tokyo", "-j", *sock).stdout
+    assert json.loads(shown) == peer
+    assert "no peer 'osaka'" in cli("peers", "show", "osaka", *sock,
                                     code=FAILED).stderr
 
 

@@ -122,16 +122,17 @@ def test_streams(busy, module_kit):
 
 def test_peers(busy, module_kit):
     pair, _ = busy
-    peer = show(module_kit, pair.near, "peers", "far")
+    peer = show(module_kit, pair.near, "peers", "show", "far")
     assert peer["identity"] == module_kit.identity("far")
     assert peer["gateway"] == "far"
     live = [carrier for link in peer["links"] for carrier in link["carriers"]
             if carrier["state"] == "up"]
     assert live and all(carrier["is_dialler"] for carrier in live)
     assert sum(link["streams"] for link in peer["links"]) == 3
-    text = run(module_kit, pair.near, "peers", "far").stdout
+    text = run(module_kit, pair.near, "peers", "show", "far").stdout
     assert "link " + peer["links"][0]["id"] in text
-    assert "it dials us" in run(module_kit, pair.far, "peers", "near").stdout
+    text = run(module_kit, pair.far, "peers", "show", "near").stdout
+    assert "it dials us" in text
 
 
 def test_services(busy, module_kit):

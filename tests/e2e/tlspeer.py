@@ -22,6 +22,7 @@ HOST = "127.0.0.1"
 PATIENCE_S = 10
 ALPN = "compressnet/1"
 LABEL = b"EXPORTER-compressnet-hello"
+JOIN_LABEL = b"EXPORTER-compressnet-join"
 NEW_LINK = 1
 OK, LINK_UNKNOWN, STALE, VERSION, IDENTITY, PROTOCOL, REMOVED = (
     0, 1, 2, 3, 5, 6, 11)
@@ -154,9 +155,9 @@ def expand_label(secret, label, context, length, name):
     return out[:length]
 
 
-def export(secret, name):
+def export(secret, name, label=LABEL):
     nothing = hashlib.new(name, b"").digest()
-    derived = expand_label(secret, LABEL, nothing, len(nothing), name)
+    derived = expand_label(secret, label, nothing, len(nothing), name)
     return expand_label(derived, b"exporter", nothing, 32, name)
 
 
@@ -192,11 +193,11 @@ class Peer:
             raise
         self.name = "sha384" if "SHA384" in self.sock.cipher()[0] else "sha256"
 
-    def exporter(self):
+    def exporter(self, label=LABEL):
         with open(self.secrets, encoding="ascii") as lines:
             secret = next(line.split()[2] for line in lines
                           if line.startswith("EXPORTER_SECRET"))
-        return export(bytes.fromhex(secret), self.name)
+        return export(bytes.fromhex(secret), self.name, label)
 
     def hello(self, **fields):
         """Say hello; the answer, or None when there was none."""

@@ -49,6 +49,12 @@ test_requests_round_trip(void **state)
 			.service = "web",
 			.client = "192.0.2.1",
 			.peer = "tokyo",
+			.etag = "absent",
+			.token = "cnj1-AAAA",
+			.address = "192.0.2.7:3",
+			.expires_s = 60,
+			.items = { "db=10.0.0.5:1", "web" },
+			.items_count = 2,
 			.is_stored = true };
 		struct cn_request got;
 		struct cn_buf buf;
@@ -77,7 +83,9 @@ test_requests_round_trip(void **state)
 		assert_int_equal(
 		    got.bytes, i == CN_COMMAND_STORE_TRIM ? 12 : 0);
 		assert_int_equal(got.payload,
-		    i == CN_COMMAND_STORE_IMPORT ? CN_PAYLOAD_MAX : 0);
+		    i == CN_COMMAND_STORE_IMPORT || i == CN_COMMAND_CONFIG_WRITE
+			? CN_PAYLOAD_MAX
+			: 0);
 		if (i == CN_COMMAND_STORE_IMPORT ||
 		    i == CN_COMMAND_STORE_EXPORT) {
 			assert_memory_equal(got.key, in.key, sizeof(in.key));
@@ -86,7 +94,20 @@ test_requests_round_trip(void **state)
 		bool is_warm = i == CN_COMMAND_STORE_WARM || is_probe;
 		assert_string_equal(got.service, is_warm ? in.service : "");
 		assert_string_equal(got.client, is_warm ? in.client : "");
-		assert_string_equal(got.peer, is_probe ? in.peer : "");
+		bool is_invite = i == CN_COMMAND_INVITE;
+		bool is_join = i == CN_COMMAND_JOIN;
+		bool has_peer = is_probe || is_invite || is_join ||
+		    i == CN_COMMAND_PEER_DRAIN || i == CN_COMMAND_PEER_RESUME ||
+		    i == CN_COMMAND_PEER_REMOVE;
+		assert_string_equal(got.peer, has_peer ? in.peer : "");
+		assert_string_equal(
+		    got.etag, i == CN_COMMAND_CONFIG_WRITE ? in.etag : "");
+		assert_string_equal(got.token, is_join ? in.token : "");
+		assert_string_equal(got.address, is_invite ? in.address : "");
+		assert_int_equal(got.expires_s, is_invite ? 60 : 0);
+		assert_int_equal(got.items_count, is_invite || is_join ? 2 : 0);
+		assert_string_equal(
+		    got.items[1], is_invite || is_join ? "web" : "");
 		assert_true(got.is_stored == is_probe);
 		cn_buf_fini(&buf);
 	}
@@ -99,8 +120,10 @@ test_what_changes_needs_more(void **state)
 		CN_COMMAND_RELOAD, CN_COMMAND_STORE_VERIFY,
 		CN_COMMAND_STORE_TRIM, CN_COMMAND_STORE_EXPORT,
 		CN_COMMAND_STORE_IMPORT, CN_COMMAND_STORE_WARM,
-		CN_COMMAND_STORE_WARM_END, CN_COMMAND_PROBE,
-		CN_COMMAND_PROBE_END };
+		CN_COMMAND_STORE_WARM_END, CN_COMMAND_CONFIG_WRITE,
+		CN_COMMAND_PEER_DRAIN, CN_COMMAND_PEER_RESUME,
+		CN_COMMAND_PEER_REMOVE, CN_COMMAND_INVITE, CN_COMMAND_JOIN,
+		CN_COMMAND_PROBE, CN_COMMAND_PROBE_END };
 
 	(void)state;
 	for (unsigned i = CN_COMMAND_NONE + 1; i < CN_COMMAND_MAX; i++) {
@@ -169,6 +192,25 @@ static const char *const bad_services[] = {
 	",\"service\":\"web\",\"client\":[]",
 	",\"client\":\"192.0.2.1\"",
 	",\"service\":\"web\",\"stream\":1",
+};
+
+static const char *const bad_pairings[] = {
+	"\"peer-drain\"",
+	"\"peer-remove\",\"peer\":\"\"",
+	"\"peer-remove\",\"peer\":7",
+	"\"config-write\",\"payload\":1",
+	"\"config-write\",\"etag\":\"absent\"",
+	"\"invite\",\"peer\":\"p\"",
+	"\"invite\",\"peer\":\"p\",\"address\":\"h:3\",\"offers\":\"o\"",
+	"\"invite\",\"peer\":\"p\",\"address\":\"h:3\",\"offers\":[7]",
+	"\"invite\",\"peer\":\"p\",\"address\":\"h:3\",\"offers\":[\"\"]",
+	"\"invite\",\"peer\":\"p\",\"address\":\"h:3\",\"expires_s\":0",
+	"\"invite\",\"peer\":\"p\",\"address\":\"h:3\",\"expires_s\":86401",
+	"\"invite\",\"peer\":\"p\",\"address\":\"h:3\",\"offers\":"
+	"[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]",
+	"\"join\",\"peer\":\"p\"",
+	"\"join\",\"token\":\"t\"",
+	"\"join\",\"token\":\"t\",\"peer\":\"p\",\"offers\":[]",
 };
 
 static void
@@ -246,6 +288,13 @@ test_bad_requests(void **state)
 	assert_refused(
 	    "{\"v\":1,\"id\":9,\"cmd\":\"status\",\"service\":\"x\"}",
 	    CN_REPLY_BAD_REQUEST, 9);
+	for (size_t i = 0; i < CN_ARRAY_LEN(bad_pairings); i++) {
+		char text[200];
+
+		(void)snprintf(text, sizeof(text),
+		    "{\"v\":1,\"id\":9,\"cmd\":%s}", bad_pairings[i]);
+		assert_refused(text, CN_REPLY_BAD_REQUEST, 9);
+	}
 	/* Twice the same name: which one would count? */
 	assert_refused("{\"v\":1,\"id\":9,\"id\":8,\"cmd\":\"status\"}",
 	    CN_REPLY_BAD_REQUEST, 0);
@@ -294,6 +343,10 @@ test_damaged_requests(void **state)
 		"\"limit\":100}",
 		"{\"v\":1,\"id\":9223372036854775807,\"cmd\":\"stream-kill\","
 		"\"stream\":4711}",
+		"{\"v\":1,\"id\":7,\"cmd\":\"invite\",\"peer\":\"p\","
+		"\"address\":\"h:3\",\"offers\":[\"a=b:1\",\"c\"]}",
+		"{\"v\":1,\"id\":7,\"cmd\":\"join\",\"peer\":\"p\","
+		"\"token\":\"cnj1\",\"forwards\":[]}",
 	};
 	size_t accepted = 0;
 
@@ -397,8 +450,12 @@ test_plain_replies(void **state)
 	    CN_VERSION);
 	cn_reply_fini(&reply);
 	cn_buf_clear(&buf);
-	assert_int_equal(
-	    cn_reply_config(&buf, 2, "/etc/x", "a: \"b\"\nrest", 8), CN_OK);
+	assert_int_equal(cn_reply_config(&buf, 2,
+			     &(const struct cn_reply_config){ .file = "/etc/x",
+				 .yaml = "a: \"b\"\nrest",
+				 .yaml_len = 8,
+				 .etag = "absent" }),
+	    CN_OK);
 	reply_of(&buf, &reply);
 	assert_string_equal(
 	    json_string_value(json_object_get(reply.data, "yaml")),

@@ -342,6 +342,44 @@ test_a_peer_that_restarts(void **state)
 	cn_registry_free(&registry);
 }
 
+/* Nothing new goes to it; forgotten when it leaves the plan. */
+static void
+test_drained(void **state)
+{
+	struct cn_registry *registry = make_registry(1);
+	struct cn_registry_peer_info info;
+	uint8_t quiet[CN_IDENTITY_BYTES], nobody[CN_IDENTITY_BYTES];
+	struct cn_plan *plan;
+	uint32_t worker;
+
+	(void)state;
+	planned_identity(QUIET, quiet);
+	planned_identity(33, nobody);
+	(void)route(registry, QUIET, 1, CN_HELLO_NEW_LINK);
+	up(registry, claim(registry, QUIET, 1, 0), 1);
+	assert_false(cn_registry_drain_peer(registry, nobody, true));
+	assert_false(cn_registry_is_drained(registry, nobody));
+	assert_true(cn_registry_drain_peer(registry, quiet, true));
+	assert_true(cn_registry_is_drained(registry, quiet));
+	assert_true(cn_registry_peer_info(registry, quiet, &info));
+	assert_true(info.is_drained && info.links_up == 1);
+	assert_int_equal(pick(registry, QUIET, 0, &worker), CN_ENOENT);
+	/* Its links may come back meanwhile: what runs goes on. */
+	assert_int_equal(route(registry, QUIET, 1, 0).status, CN_CLOSE_OK);
+	assert_true(cn_registry_drain_peer(registry, quiet, false));
+	assert_int_equal(pick(registry, QUIET, 0, &worker), CN_OK);
+	assert_true(cn_registry_drain_peer(registry, quiet, true));
+	for (int with_peers = 1; with_peers >= 0; with_peers--) {
+		plan = make_plan(with_peers != 0);
+		assert_int_equal(cn_registry_plan(registry, plan, NOW), CN_OK);
+		cn_plan_unref(&plan);
+		assert_int_equal(
+		    cn_registry_is_drained(registry, quiet), with_peers);
+	}
+	cn_registry_free(&registry);
+	assert_int_equal(cn_alloc_count(), 0);
+}
+
 int
 main(void)
 {
@@ -352,6 +390,7 @@ main(void)
 		cmocka_unit_test(test_picks),
 		cmocka_unit_test(test_what_people_see),
 		cmocka_unit_test(test_a_peer_that_restarts),
+		cmocka_unit_test(test_drained),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,7 @@
 #include "base/err.h"
 #include "ident/key.h"
 #include "net/tlsctx.h"
+#include "wire/join.h"
 
 /*
  * Our server against clients that OpenSSL makes without our help.
@@ -118,7 +119,9 @@ shake(struct cn_tlsctx *tls, struct client *client, struct cn_tlsctx_peer *peer,
 		unsigned len;
 
 		SSL_get0_alpn_selected(server, &alpn, &len);
-		assert_int_equal(len, strlen(CN_WIRE_ALPN));
+		assert_int_equal(len,
+		    peer->is_joining ? strlen(CN_JOIN_ALPN)
+				     : strlen(CN_WIRE_ALPN));
 		assert_int_equal(SSL_version(server), TLS1_3_VERSION);
 		assert_int_equal(SSL_write(server, "x", 1), 1);
 		assert_int_equal(SSL_read(ssl, &byte, 1), 1);
@@ -316,6 +319,92 @@ test_limits_and_memory(void **state)
 	assert_int_equal(cn_alloc_count(), 0);
 }
 
+/* A stranger gets in to join alone, and only while that is wanted. */
+static void
+test_joining(void **state)
+{
+	static const unsigned char join[] = "\x12" CN_JOIN_ALPN;
+	static const unsigned char both[] =
+	    "\x12" CN_JOIN_ALPN "\x0d" CN_WIRE_ALPN;
+	struct client friend, stranger;
+	struct cn_tlsctx_peer peer;
+	struct cn_tlsctx *tls;
+
+	(void)state;
+	client_init(&friend, make_key(), "20200101000000Z", "20400101000000Z");
+	client_init(
+	    &stranger, make_key(), "20200101000000Z", "20400101000000Z");
+	tls = make_server(&friend);
+	SSL_CTX_set_alpn_protos(stranger.ctx, join, sizeof(join) - 1);
+	assert_false(shake(tls, &stranger, &peer, NULL));
+	assert_true(peer.wants_join && peer.lacks_alpn && !peer.is_joining);
+	cn_tlsctx_invite(tls, true);
+	assert_true(shake(tls, &stranger, &peer, NULL));
+	assert_true(peer.is_joining && peer.has_identity && !peer.is_pinned);
+	assert_memory_equal(peer.identity, stranger.id, CN_IDENTITY_BYTES);
+	/* Who names the carriers' protocol, too, needs a pin for it. */
+	SSL_CTX_set_alpn_protos(stranger.ctx, both, sizeof(both) - 1);
+	assert_false(shake(tls, &stranger, &peer, NULL));
+	assert_false(peer.is_joining);
+	SSL_CTX_set_alpn_protos(friend.ctx, both, sizeof(both) - 1);
+	assert_true(shake(tls, &friend, &peer, NULL));
+	assert_true(peer.is_pinned && !peer.is_joining);
+	cn_tlsctx_invite(tls, false);
+	SSL_CTX_set_alpn_protos(stranger.ctx, join, sizeof(join) - 1);
+	assert_false(shake(tls, &stranger, &peer, NULL));
+	cn_tlsctx_free(&tls);
+	client_fini(&friend);
+	client_fini(&stranger);
+}
+
+/* The dialler takes the token's gateway and no other, pinned or not. */
+static void
+test_joining_whom(void **state)
+{
+	struct client none;
+	struct cn_tlsctx *inviter, *joiner;
+
+	(void)state;
+	client_init(&none, make_key(), "20200101000000Z", "20400101000000Z");
+	inviter = make_server(&none);
+	joiner = make_server(&none);
+	cn_tlsctx_invite(inviter, true);
+	for (int is_right = 0; is_right < 2; is_right++) {
+		uint8_t whom[CN_IDENTITY_BYTES];
+		struct cn_tlsctx_peer a, b;
+		SSL *server, *ssl;
+		int fds[2], rc = 0;
+
+		memcpy(whom, cn_tlsctx_identity(inviter), sizeof(whom));
+		whom[31] ^= (uint8_t)!is_right;
+		/* A pin does not make up for it. */
+		assert_int_equal(
+		    cn_tlsctx_pin(joiner, cn_tlsctx_identity(inviter), 1),
+		    CN_OK);
+		assert_int_equal(
+		    socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds),
+		    0);
+		assert_int_equal(
+		    cn_tlsctx_connection(inviter, fds[0], false, &b, &server),
+		    CN_OK);
+		assert_int_equal(
+		    cn_tlsctx_join(joiner, fds[1], whom, &a, &ssl), CN_OK);
+		for (int i = 0; i < 10 && rc != 1; i++) {
+			rc = SSL_do_handshake(ssl);
+			(void)SSL_do_handshake(server);
+			ERR_clear_error();
+		}
+		assert_int_equal(rc == 1, is_right);
+		SSL_free(ssl);
+		SSL_free(server);
+		(void)close(fds[0]);
+		(void)close(fds[1]);
+	}
+	cn_tlsctx_free(&inviter);
+	cn_tlsctx_free(&joiner);
+	client_fini(&none);
+}
+
 int
 main(void)
 {
@@ -326,6 +415,8 @@ main(void)
 		cmocka_unit_test(test_no_certificate),
 		cmocka_unit_test(test_alpn_is_required),
 		cmocka_unit_test(test_older_tls_and_other_keys),
+		cmocka_unit_test(test_joining),
+		cmocka_unit_test(test_joining_whom),
 		cmocka_unit_test(test_limits_and_memory),
 	};
 
