@@ -96,7 +96,7 @@ cn_linkhost_live(struct cn_linkhost_slot *slot, const struct cn_hello *peer)
 {
 	struct cn_linkhost *host = slot->host;
 	struct cn_worker *worker = host->worker;
-	bool is_resume = slot->up_us != 0;
+	bool is_resume = slot->up_us != 0, is_first;
 	uint64_t now = cn_clock_us();
 
 	slot->is_live = true;
@@ -104,10 +104,14 @@ cn_linkhost_live(struct cn_linkhost_slot *slot, const struct cn_hello *peer)
 	slot->pause_us = 0;
 	slot->up_us = now;
 	slot->error[0] = '\0';
+	is_first = host->down_us != 0;
 	host->was_up = true;
 	note_up(host, now);
 	if (cn_registry_up(worker->shared->registry, host->entry, peer)) {
 		cn_worker_sweep(worker->shared, host->peer);
+	}
+	if (is_first) {
+		cn_worker_link_up(worker->shared);
 	}
 	cn_counter_add(worker->counters, CN_COUNTER_CARRIER_UPS, 1);
 	if (is_resume) {

@@ -186,7 +186,7 @@ run_warm(struct cn_task *task, void *owner)
 
 	if (service != NULL &&
 	    cn_registry_pick(worker->shared->registry, service->peer->identity,
-		worker->index, &to) == CN_OK &&
+		worker->index, false, cn_clock_us(), &to) == CN_OK &&
 	    to != worker->index && warm->hops < HOPS_MAX) {
 		warm->hops++;
 		cn_worker_post(worker->shared->worker[to], &warm->task);
