@@ -212,7 +212,7 @@ run_work(struct cn_task *task, void *owner)
 
 	if (peer != NULL &&
 	    cn_registry_pick(worker->shared->registry, peer->identity,
-		worker->index, &to) == CN_OK &&
+		worker->index, false, cn_clock_us(), &to) == CN_OK &&
 	    to != worker->index && handover->hops < HOPS_MAX) {
 		handover->hops++;
 		cn_worker_post(worker->shared->worker[to], &handover->task);

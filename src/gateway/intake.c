@@ -137,7 +137,8 @@ place(struct cn_worker *worker, struct arrival *arrival)
 		return;
 	}
 	err = cn_registry_pick(worker->shared->registry,
-	    service->peer->identity, worker->index, &to);
+	    service->peer->identity, worker->index,
+	    cn_tally_is_short(service->tally), cn_clock_us(), &to);
 	if (err == CN_OK && to != worker->index && arrival->hops < HOPS_MAX) {
 		arrival->hops++;
 		cn_counter_add(worker->counters, CN_COUNTER_HANDOVERS, 1);
@@ -306,9 +307,8 @@ retry_waiting(struct cn_worker *worker)
 }
 
 void
-cn_intake_tick(struct cn_worker *worker, uint64_t now)
+cn_intake_retry(struct cn_worker *worker)
 {
-	(void)now;
 	if (!cn_list_is_empty(&worker->waiting)) {
 		retry_waiting(worker);
 	}

@@ -24,6 +24,6 @@ void cn_intake_drain(struct cn_worker *worker);
 /* Stop everything; who waits is reset. */
 void cn_intake_stop(struct cn_worker *worker);
 /* Look after those who wait: once a second, and when a link came up. */
-void cn_intake_tick(struct cn_worker *worker, uint64_t now);
+void cn_intake_retry(struct cn_worker *worker);
 
 #endif /* CN_GATEWAY_INTAKE_H */

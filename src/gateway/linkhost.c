@@ -15,6 +15,9 @@
 #include "gateway/report.h"
 #include "gateway/session.h"
 
+/* Between two looks at how busy the worker is. */
+#define BUSY_LOOK_US 100000u
+
 /* ---- life ---- */
 
 static void
@@ -468,6 +471,28 @@ cn_linkhost_sweep(
 	}
 }
 
+/* How much of the time since the last look the worker was at work. */
+static void
+note_busy(struct cn_linkhost *host, uint64_t now)
+{
+	uint64_t passed = now - host->busy_us, cpu_us;
+
+	if (passed < BUSY_LOOK_US) {
+		return;
+	}
+	cpu_us = cn_clock_thread_ns() / 1000u;
+	/* A look after a long rest would tell of the rest. */
+	if (passed < 2 * BUSY_LOOK_US) {
+		atomic_store_explicit(&host->entry->busy,
+		    (uint32_t)((cpu_us - host->busy_cpu_us) * 1000u / passed),
+		    memory_order_relaxed);
+		atomic_store_explicit(
+		    &host->entry->busy_us, now, memory_order_relaxed);
+	}
+	host->busy_us = now;
+	host->busy_cpu_us = cpu_us;
+}
+
 void
 cn_linkhost_turn(struct cn_linkhost *host)
 {
@@ -499,6 +524,7 @@ cn_linkhost_turn(struct cn_linkhost *host)
 	}
 	atomic_store_explicit(&host->entry->streams,
 	    (uint32_t)cn_link_streams(host->link), memory_order_relaxed);
+	note_busy(host, now);
 	set_deadline(host, cn_clock_us());
 }
 

@@ -89,6 +89,7 @@ struct cn_linkhost {
 	/* Opens of the peer, in millionths; they wear off with time. */
 	uint64_t opens_debt, opens_us;
 	struct cn_log_limit refuse_limit; /* of lines about refused ones */
+	uint64_t busy_us, busy_cpu_us;    /* last look at the worker's CPU */
 	uint64_t born_us;
 	uint64_t down_us; /* since when no carrier is up; 0: one is */
 	struct cn_linkhost_slot slot[CN_LINK_SLOTS_MAX];

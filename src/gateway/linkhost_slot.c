@@ -120,13 +120,14 @@ cn_linkhost_live(struct cn_linkhost_slot *slot, const struct cn_hello *peer)
 	struct cn_worker *worker = host->worker;
 	bool is_resume = slot->up_us != 0;
 	uint64_t now = cn_clock_us();
-	bool is_other, is_first;
+	bool is_other, is_first, is_back;
 
 	slot->is_live = true;
 	slot->farewell = CN_CLOSE_OK;
 	slot->pause_us = 0;
 	slot->up_us = now;
 	slot->error[0] = '\0';
+	is_back = host->down_us != 0;
 	is_other = cn_registry_up(
 	    worker->shared->registry, host->entry, peer, &is_first);
 	tell_up(host, peer, is_first, now);
@@ -134,6 +135,9 @@ cn_linkhost_live(struct cn_linkhost_slot *slot, const struct cn_hello *peer)
 	note_up(host, now, "");
 	if (is_other) {
 		cn_worker_sweep(worker->shared, host->peer);
+	}
+	if (is_back) {
+		cn_worker_link_up(worker->shared);
 	}
 	cn_counter_add(worker->counters, CN_COUNTER_CARRIER_UPS, 1);
 	if (is_resume) {

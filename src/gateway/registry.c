@@ -12,6 +12,12 @@
 /* An own link is taken while it has at most so many streams more than the
  * least loaded: a handover costs a wake-up of the other worker. */
 #define OWN_SLACK 8u
+/* Short streams go to the home link while it has at most so many more than
+ * the least loaded, and while its worker is less busy than this, as measured
+ * within this time. */
+#define HOME_SLACK 64u
+#define HOME_BUSY 500u
+#define HOME_BUSY_US 300000u
 
 struct peer {
 	struct cn_list item;
@@ -598,12 +604,37 @@ streams_of(const struct cn_registry_link *link)
 	return atomic_load_explicit(&link->streams, memory_order_relaxed);
 }
 
+/* Smaller is nearer to home; another worker's for each peer. */
+static uint32_t
+home_distance(const struct cn_registry_link *link)
+{
+	return (link->worker + link->peer[0]) % 256u;
+}
+
+/* Does the home link take it, though it may not have the fewest? */
+static bool
+is_home_free(const struct cn_registry_link *home,
+    const struct cn_registry_link *best, bool is_short, uint64_t now)
+{
+	uint64_t at =
+	    atomic_load_explicit(&home->busy_us, memory_order_relaxed);
+	bool is_busy = now < at + HOME_BUSY_US &&
+	    atomic_load_explicit(&home->busy, memory_order_relaxed) >=
+		HOME_BUSY;
+
+	if (home->is_up != best->is_up || is_busy) {
+		return false;
+	}
+	return streams_of(home) <=
+	    streams_of(best) + (is_short ? HOME_SLACK : 0);
+}
+
 int
 cn_registry_pick(struct cn_registry *registry,
-    const uint8_t identity[CN_IDENTITY_BYTES], uint32_t own, uint32_t *ret)
+    const uint8_t identity[CN_IDENTITY_BYTES], uint32_t own, bool is_short,
+    uint64_t now, uint32_t *ret)
 {
-	const struct cn_registry_link *best = NULL;
-	const struct cn_registry_link *ours = NULL;
+	struct cn_registry_link *best = NULL, *ours = NULL, *home = NULL;
 	struct cn_list *item;
 	struct peer *peer;
 
@@ -612,11 +643,16 @@ cn_registry_pick(struct cn_registry *registry,
 	if (peer != NULL && !peer->is_drained) {
 		CN_LIST_EACH(&peer->links, item)
 		{
-			const struct cn_registry_link *link =
+			struct cn_registry_link *link =
 			    CN_LIST_ENTRY(item, struct cn_registry_link, item);
 
 			if (!link->was_up || link->is_draining) {
 				continue;
+			}
+			if (home == NULL || link->is_up > home->is_up ||
+			    (link->is_up == home->is_up &&
+				home_distance(link) < home_distance(home))) {
+				home = link;
 			}
 			/* One that is up goes before one that resumes. */
 			if (best == NULL || link->is_up > best->is_up ||
@@ -631,11 +667,16 @@ cn_registry_pick(struct cn_registry *registry,
 		}
 	}
 	if (best != NULL) {
-		*ret = best->worker;
-		if (ours != NULL && ours->is_up == best->is_up &&
+		if (is_home_free(home, best, is_short, now)) {
+			best = home;
+		} else if (ours != NULL && ours->is_up == best->is_up &&
 		    streams_of(ours) <= streams_of(best) + OWN_SLACK) {
-			*ret = own;
+			best = ours;
 		}
+		*ret = best->worker;
+		/* Those that come in the same moment see it. */
+		atomic_fetch_add_explicit(
+		    &best->streams, 1, memory_order_relaxed);
 	}
 	uv_mutex_unlock(&registry->lock);
 	return best != NULL ? CN_OK : CN_ENOENT;

@@ -13,7 +13,10 @@
  *     lower identity does: the other waits a moment first, and gives way
  *     when a link comes in.
  *   - A new local connection goes to the link with the fewest streams, to
- *     the asking worker's own if that has not many more.
+ *     the asking worker's own if that has not many more.  Where nothing
+ *     speaks against it, it goes to the peer's home link, so that what is
+ *     repeated meets the lanes that know it: when no other has fewer
+ *     streams, and for short streams while the home's worker is not busy.
  *
  * Life:       one for the process.
  * Thread:     any; a lock is held for the length of a look-up, never on the
@@ -50,7 +53,12 @@ struct cn_registry_link {
 	bool was_up;     /* takes streams: up, or within its window */
 	bool is_up;
 	bool is_draining;
-	_Atomic uint32_t streams; /* written by its worker alone */
+	/* Written by its worker; a pick adds what is on its way there. */
+	_Atomic uint32_t streams;
+	/* How busy its worker was lately, in thousandths, and when that was
+	 * measured; older than a moment it was idle since. */
+	_Atomic uint32_t busy;
+	_Atomic uint64_t busy_us;
 };
 
 int cn_registry_create(const uint8_t own[CN_IDENTITY_BYTES], uint32_t workers,
@@ -138,14 +146,16 @@ void cn_registry_hold(struct cn_registry *registry,
 /*
  * A worker that owns a link to the peer for a new stream.
  *
- * @own  the asking worker
+ * @own       the asking worker
+ * @is_short  streams of its kind ended soon lately
+ * @now       microseconds
  *
  * Returns CN_OK, or CN_ENOENT: no link is up or within its window, or the
  * peer is drained.
  */
 int cn_registry_pick(struct cn_registry *registry,
-    const uint8_t peer[CN_IDENTITY_BYTES], uint32_t own,
-    uint32_t *ret) CN_MUSTCHECK;
+    const uint8_t peer[CN_IDENTITY_BYTES], uint32_t own, bool is_short,
+    uint64_t now, uint32_t *ret) CN_MUSTCHECK;
 
 /* The last that went wrong with a peer, in words; "" when it is mended. */
 void cn_registry_set_error(struct cn_registry *registry,

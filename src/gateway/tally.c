@@ -6,6 +6,10 @@
 #include "base/alloc.h"
 #include "base/err.h"
 
+/* Streams of which the last mean is made, and the mean of short ones. */
+#define MEAN_OF 8u
+#define SHORT_BYTES ((uint64_t)1024 * 1024)
+
 int
 cn_tally_create(const char *name, bool is_offer, struct cn_tally **ret)
 {
@@ -64,19 +68,33 @@ add(struct cn_tally_bytes *sum, const struct cn_link_bytes *bytes)
 	grow(&sum->framing, bytes->framing);
 }
 
-void
-cn_tally_add(struct cn_tally *tally, const struct cn_stream_stats *stats)
-{
-	add(&tally->sent, &stats->sent);
-	add(&tally->received, &stats->received);
-	cn_costs_sum_add(&tally->sent_costs, &stats->sent_losses);
-	cn_costs_sum_add(&tally->received_costs, &stats->received_losses);
-}
-
 static uint64_t
 get(const _Atomic uint64_t *value)
 {
 	return atomic_load_explicit(value, memory_order_relaxed);
+}
+
+void
+cn_tally_add(struct cn_tally *tally, const struct cn_stream_stats *stats)
+{
+	uint64_t bytes = stats->sent.lan + stats->received.lan + 1;
+	uint64_t mean = get(&tally->mean);
+
+	add(&tally->sent, &stats->sent);
+	add(&tally->received, &stats->received);
+	cn_costs_sum_add(&tally->sent_costs, &stats->sent_losses);
+	cn_costs_sum_add(&tally->received_costs, &stats->received_losses);
+	/* Two workers at once lose one of two: it is a mean of many. */
+	mean = mean == 0 ? bytes : mean - mean / MEAN_OF + bytes / MEAN_OF;
+	atomic_store_explicit(&tally->mean, mean, memory_order_relaxed);
+}
+
+bool
+cn_tally_is_short(const struct cn_tally *tally)
+{
+	uint64_t mean = get(&tally->mean);
+
+	return mean != 0 && mean <= SHORT_BYTES;
 }
 
 static void

@@ -37,7 +37,9 @@ struct cn_tally {
 	_Atomic uint64_t
 	    refused;             /* of these: failed before they were through */
 	_Atomic uint64_t resets; /* of these: ended badly later */
-	/* Of streams that are gone. */
+	/* Of streams that are gone; the mean of the last ones' bytes, 0:
+	 * none. */
+	_Atomic uint64_t mean;
 	struct cn_tally_bytes sent, received;
 	struct cn_costs_sum sent_costs, received_costs;
 	/* Of the last refusal: enum cn_reset; 0: none. */
@@ -55,6 +57,8 @@ void cn_tally_unref(struct cn_tally **tp);
 
 /* A stream ended; add what it moved. */
 void cn_tally_add(struct cn_tally *tally, const struct cn_stream_stats *stats);
+/* Did streams of it end soon lately?  False when none has ended. */
+bool cn_tally_is_short(const struct cn_tally *tally);
 /* What ended streams moved. */
 void cn_tally_bytes(const struct cn_tally *tally, struct cn_snap_bytes *sent,
     struct cn_snap_bytes *received);

@@ -92,7 +92,7 @@ on_tick(uv_timer_t *timer)
 		cn_linkhost_tick(
 		    CN_LIST_ENTRY(item, struct cn_linkhost, item), now);
 	}
-	cn_intake_tick(worker, now);
+	cn_intake_retry(worker);
 	look_at_memory(worker);
 	if (!worker->is_busy) {
 		cn_pool_trim(worker->pool);
@@ -318,6 +318,30 @@ cn_worker_sweep(
 			return; /* their windows end them */
 		}
 		memcpy(order->peer, peer, CN_IDENTITY_BYTES);
+		cn_worker_post(shared->worker[i], &order->task);
+	}
+}
+
+static void
+retry(struct cn_task *task, void *owner)
+{
+	struct cn_worker *worker = owner;
+
+	drop_order(task);
+	if (!worker->is_stopping) {
+		cn_intake_retry(worker);
+	}
+}
+
+void
+cn_worker_link_up(struct cn_worker_shared *shared)
+{
+	for (uint32_t i = 0; i < shared->workers; i++) {
+		struct order *order = make_order(retry);
+
+		if (order == NULL) {
+			return; /* the next tick looks again */
+		}
 		cn_worker_post(shared->worker[i], &order->task);
 	}
 }

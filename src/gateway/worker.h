@@ -126,6 +126,9 @@ int cn_worker_plan(struct cn_worker *worker, struct cn_plan *plan) CN_MUSTCHECK;
 int cn_worker_drain(struct cn_worker *worker) CN_MUSTCHECK;
 /* Any thread: reset what is left and end the loop. */
 int cn_worker_stop(struct cn_worker *worker) CN_MUSTCHECK;
+/* Any thread: a link came up; whoever waits for its peer, in whatever worker,
+ * is tried again at once. */
+void cn_worker_link_up(struct cn_worker_shared *shared);
 /* Any thread: make the links that are missing, in their workers. */
 void cn_worker_make_links(struct cn_worker_shared *shared);
 

@@ -185,8 +185,14 @@ put_replies(struct block *b)
 		cn_reconcile_evicted(b->link, slot);
 	}
 	while (slot->reply_count > 0) {
-		if (!put_reply(b, &slot->replies[slot->reply_first])) {
+		const struct cn_reply *reply =
+		    &slot->replies[slot->reply_first];
+
+		if (!put_reply(b, reply)) {
 			return;
+		}
+		if (reply->type == CN_FRAME_DONE && slot->lazy_replies > 0) {
+			slot->lazy_replies--;
 		}
 		slot->reply_first =
 		    (slot->reply_first + 1) & (slot->reply_cap - 1);
@@ -406,6 +412,7 @@ put_streams(struct block *b)
 		}
 	}
 	slot->lazy_us = UINT64_MAX;
+	slot->lazy_replies = 0; /* what found no room does not wait again */
 }
 
 /* ---- data of a lane ---- */
@@ -538,6 +545,10 @@ put_lane_stream(
 		cn_loss_look_sent(
 		    s, s->next, span.data, len, mine == VERDICT_RAW);
 	}
+	if (len == 0 && (s->due & CN_DUE_OPEN) == 0 &&
+	    *verdict != VERDICT_NONE) {
+		mine = *verdict; /* an end goes with whatever goes */
+	}
 	if (*verdict != VERDICT_NONE && *verdict != mine) {
 		return false;
 	}
@@ -554,6 +565,13 @@ put_lane_stream(
 			cn_loss_sent(s, why_raw(b, s, can_code), len);
 		}
 		put_data(b, s, len, mine == VERDICT_RAW);
+	}
+	/* The end of file goes as the last of its bytes. */
+	if (cn_stream_is_fin_ready(s) && cn_ranges_count(&s->resend) == 0) {
+		if (!put_fin(b, s)) {
+			return false;
+		}
+		s->is_fin_sent = true;
 	}
 	cn_list_remove(&s->small_item);
 	cn_stream_schedule(s, b->now);
@@ -719,10 +737,10 @@ is_small_ready(struct cn_slot *slot, uint64_t now)
 static bool
 is_control_ready(const struct cn_slot *slot, uint64_t now)
 {
-	return !cn_list_is_empty(&slot->urgent) || slot->reply_count > 0 ||
-	    slot->is_ping_due || slot->is_pong_due || slot->is_drain_due ||
-	    slot->is_block_ack_due || now >= slot->block_ack_us ||
-	    now >= slot->lazy_us;
+	return !cn_list_is_empty(&slot->urgent) ||
+	    slot->reply_count > slot->lazy_replies || slot->is_ping_due ||
+	    slot->is_pong_due || slot->is_drain_due || slot->is_block_ack_due ||
+	    now >= slot->block_ack_us || now >= slot->lazy_us;
 }
 
 size_t

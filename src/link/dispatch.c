@@ -8,6 +8,9 @@
 #include "base/err.h"
 #include "wire/cursor.h"
 
+/* DONEs beyond these wait for nothing. */
+#define LAZY_REPLIES_MAX 256u
+
 /* ---- streams by id ---- */
 
 /* Ids carry the opener's parity: the dialler's are even. */
@@ -312,7 +315,15 @@ take_end(struct cn_link *link, struct cn_slot *slot, uint64_t id,
 	} else if (!is_our_id(link, id) && mark_seen(link, id) != CN_OK) {
 		return CN_ELIMIT;
 	}
-	return answer(slot, CN_FRAME_DONE, id, CN_RESET_NONE);
+	if (!cn_compose_reply(slot, CN_FRAME_DONE, id, CN_RESET_NONE, 0)) {
+		return CN_ELIMIT;
+	}
+	if (slot->reply_count <= LAZY_REPLIES_MAX) {
+		slot->lazy_replies++;
+		slot->lazy_us =
+		    CN_MIN(slot->lazy_us, now + CN_LINK_ACK_DELAY_US);
+	}
+	return CN_OK;
 }
 
 static void

@@ -44,6 +44,7 @@ slot_clear(struct cn_link *link, struct cn_slot *slot)
 	cn_free(slot->replies);
 	slot->replies = NULL;
 	slot->reply_first = slot->reply_count = slot->reply_cap = 0;
+	slot->lazy_replies = 0;
 	memset(&slot->batch, 0, sizeof(slot->batch));
 	cn_free(slot->plain);
 	slot->plain = NULL;
@@ -530,6 +531,7 @@ tick_slot(struct cn_link *link, struct cn_slot *slot, uint64_t now)
 	 */
 	if (now >= slot->lazy_us) {
 		cn_list_splice(&slot->urgent, &slot->lazy);
+		slot->lazy_replies = 0;
 		slot->lazy_us = UINT64_MAX;
 	}
 	if (now >= slot->block_ack_us) {

@@ -111,8 +111,11 @@ enum cn_due {
 	CN_DUE_ASK = 1u << 7, /* that RESUME asks for the peer's */
 	CN_DUE_NOW = 1u << 8, /* no frame: do not wait with the lazy ones */
 };
-/* These may wait for company until the slot's lazy deadline. */
-#define CN_DUE_LAZY ((unsigned)CN_DUE_CREDIT | (unsigned)CN_DUE_ACK)
+/* These may wait for company until the slot's lazy deadline: nobody's bytes
+ * and no end of file wait for them.  END is one of them, RESET is not. */
+#define CN_DUE_LAZY                                                            \
+	((unsigned)CN_DUE_CREDIT | (unsigned)CN_DUE_ACK |                      \
+	    (unsigned)CN_DUE_ACK_FIN)
 
 /* Bits of a stream's events, in the order in which they are told. */
 enum cn_told {
@@ -339,6 +342,7 @@ struct cn_slot {
 	uint64_t *lane_generations; /* last of each id */
 	struct cn_reply *replies;   /* owned ring */
 	size_t reply_first, reply_count, reply_cap;
+	size_t lazy_replies; /* DONEs among them that may wait till lazy_us */
 	struct cn_sent sent;
 	struct cn_policy policy;
 	uint64_t rate_bps, rtt_us; /* as the owner measured */
@@ -473,6 +477,8 @@ void cn_stream_done(struct cn_stream *s);
 void cn_stream_peer_ended(struct cn_stream *s, uint64_t now);
 /* Bytes of it that could be sent now, without those to be re-sent. */
 uint64_t cn_stream_sendable(const struct cn_stream *s);
+/* Is FIN all that is left to send on this carrier? */
+bool cn_stream_is_fin_ready(const struct cn_stream *s);
 /* Go on from offset: after a resume, or when nothing better is known. */
 void cn_stream_rewind(struct cn_stream *s, uint64_t offset, uint64_t now);
 /* A range goes out: the highest offset, and what went more than once. */

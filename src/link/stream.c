@@ -264,17 +264,20 @@ void
 cn_stream_set_due(struct cn_stream *s, unsigned due, uint64_t now)
 {
 	struct cn_slot *slot = &s->link->slot[s->slot];
+	unsigned lazy = CN_DUE_LAZY;
 
 	s->due |= due;
+	if (s->outcome == CN_RESET_NONE) {
+		lazy |= CN_DUE_END;
+	}
 	if (!slot->is_up) {
 		return; /* an attach lists it again */
 	}
 	/* OPEN goes with its data through the lane. */
-	if ((s->due & ~((unsigned)CN_DUE_OPEN | CN_DUE_LAZY)) != 0) {
+	if ((s->due & ~((unsigned)CN_DUE_OPEN | lazy)) != 0) {
 		cn_list_remove(&s->due_item);
 		cn_list_append(&slot->urgent, &s->due_item);
-	} else if ((s->due & CN_DUE_LAZY) != 0 &&
-	    cn_list_is_empty(&s->due_item)) {
+	} else if ((s->due & lazy) != 0 && cn_list_is_empty(&s->due_item)) {
 		cn_list_append(&slot->lazy, &s->due_item);
 		slot->lazy_us =
 		    CN_MIN(slot->lazy_us, now + CN_LINK_ACK_DELAY_US);
@@ -306,11 +309,24 @@ cn_stream_unschedule(struct cn_stream *s)
  * which is met by batches only.
  */
 static bool
+is_bulk_like(const struct cn_stream *s)
+{
+	return cn_ranges_count(&s->resend) > 0 || s->is_bulk || s->is_warm ||
+	    s->tx_hist.len > 0;
+}
+
+static bool
 is_bulk_now(const struct cn_stream *s, uint64_t sendable)
 {
 	return cn_ranges_count(&s->resend) > 0 ||
-	    sendable >= CN_LINK_BULK_BYTES ||
-	    (sendable > 0 && (s->is_bulk || s->is_warm || s->tx_hist.len > 0));
+	    sendable >= CN_LINK_BULK_BYTES || (sendable > 0 && is_bulk_like(s));
+}
+
+bool
+cn_stream_is_fin_ready(const struct cn_stream *s)
+{
+	return s->is_finished && !s->is_fin_sent && s->next == s->tx.end &&
+	    (s->due & CN_DUE_OPEN) == 0;
 }
 
 void
@@ -324,8 +340,7 @@ cn_stream_schedule(struct cn_stream *s, uint64_t now)
 		cn_stream_unschedule(s);
 		return;
 	}
-	if (s->is_finished && !s->is_fin_sent && s->next == s->tx.end &&
-	    (s->due & CN_DUE_OPEN) == 0) {
+	if (cn_stream_is_fin_ready(s) && is_bulk_like(s)) {
 		s->is_fin_sent = true;
 		cn_stream_set_due(s, CN_DUE_FIN, now);
 	}
@@ -339,7 +354,8 @@ cn_stream_schedule(struct cn_stream *s, uint64_t now)
 		}
 		return;
 	}
-	if (sendable == 0 && (s->due & CN_DUE_OPEN) == 0) {
+	if (sendable == 0 && (s->due & CN_DUE_OPEN) == 0 &&
+	    !cn_stream_is_fin_ready(s)) {
 		cn_stream_unschedule(s);
 		return;
 	}

@@ -95,12 +95,63 @@ up(struct cn_registry *registry, struct cn_registry_link *link,
 }
 
 static int
-pick(struct cn_registry *registry, uint8_t peer, uint32_t own, uint32_t *ret)
+pick_kind(struct cn_registry *registry, uint8_t peer, uint32_t own,
+    bool is_short, uint32_t *ret)
 {
 	uint8_t identity[CN_IDENTITY_BYTES];
 
 	planned_identity(peer, identity);
-	return cn_registry_pick(registry, identity, own, ret);
+	return cn_registry_pick(registry, identity, own, is_short, NOW, ret);
+}
+
+static int
+pick(struct cn_registry *registry, uint8_t peer, uint32_t own, uint32_t *ret)
+{
+	return pick_kind(registry, peer, own, false, ret);
+}
+
+/* The first of a quiet peer goes home, the next one where fewer are; short
+ * ones stay at home while its worker has time for them. */
+static void
+test_home(void **state)
+{
+	struct cn_registry *registry = make_registry(2);
+	struct cn_registry_link *link[2];
+	uint32_t home, worker;
+
+	(void)state;
+	for (uint8_t i = 0; i < 2; i++) {
+		worker = route(registry, QUIET, i, CN_HELLO_NEW_LINK).worker;
+		link[worker] = claim(registry, QUIET, i, worker);
+		up(registry, link[worker], 2);
+	}
+	assert_int_equal(pick(registry, QUIET, 0, &home), CN_OK);
+	assert_int_equal(atomic_load(&link[home]->streams), 1);
+	atomic_store(&link[home]->streams, 0);
+	assert_int_equal(pick(registry, QUIET, 1, &worker), CN_OK);
+	assert_int_equal(worker, home);
+	/* Another in the same moment is seen: its own worker serves it. */
+	assert_int_equal(pick(registry, QUIET, 1 - home, &worker), CN_OK);
+	assert_int_equal(worker, 1 - home);
+	atomic_store(&link[home]->streams, 64);
+	atomic_store(&link[1 - home]->streams, 0);
+	assert_int_equal(
+	    pick_kind(registry, QUIET, 1 - home, true, &worker), CN_OK);
+	assert_int_equal(worker, home);
+	assert_int_equal(
+	    pick_kind(registry, QUIET, 1 - home, true, &worker), CN_OK);
+	assert_int_equal(worker, 1 - home);
+	atomic_store(&link[home]->streams, 1);
+	atomic_store(&link[home]->busy, 900);
+	atomic_store(&link[home]->busy_us, NOW);
+	assert_int_equal(
+	    pick_kind(registry, QUIET, 1 - home, true, &worker), CN_OK);
+	assert_int_equal(worker, 1 - home);
+	for (unsigned i = 0; i < 2; i++) {
+		cn_registry_remove(registry, &link[i], NOW);
+	}
+	cn_registry_free(&registry);
+	assert_int_equal(cn_alloc_count(), 0);
 }
 
 static void
@@ -257,15 +308,19 @@ test_picks(void **state)
 	assert_int_equal(pick(registry, QUIET, 1, &worker), CN_OK);
 	assert_int_equal(worker, 0);
 	up(registry, link[1], 1);
+	/* Home (worker 0) is not the least loaded any more. */
 	assert_int_equal(pick(registry, QUIET, 1, &worker), CN_OK);
 	assert_int_equal(worker, 1);
 	/* Its own serves until it has many more streams than another. */
+	up(registry, link[2], 1);
+	atomic_store(&link[0]->streams, 9);
 	atomic_store(&link[1]->streams, 5);
 	assert_int_equal(pick(registry, QUIET, 1, &worker), CN_OK);
 	assert_int_equal(worker, 1);
 	atomic_store(&link[1]->streams, 100);
 	assert_int_equal(pick(registry, QUIET, 1, &worker), CN_OK);
-	assert_int_equal(worker, 0);
+	assert_int_equal(worker, 2);
+	cn_registry_remove(registry, &link[2], NOW);
 	assert_int_equal(pick(registry, QUIET, 2, &worker), CN_OK);
 	assert_int_equal(worker, 0);
 	/* One that resumes comes after one that is up. */
@@ -388,6 +443,7 @@ main(void)
 		cmocka_unit_test(test_giving_way),
 		cmocka_unit_test(test_routes),
 		cmocka_unit_test(test_picks),
+		cmocka_unit_test(test_home),
 		cmocka_unit_test(test_what_people_see),
 		cmocka_unit_test(test_a_peer_that_restarts),
 		cmocka_unit_test(test_drained),

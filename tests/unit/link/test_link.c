@@ -227,7 +227,50 @@ half_close(int first)
 	pair_finish(p, 1 - first, id);
 	pair_run(p);
 	assert_int_equal(pair_read(p, first, id, got, sizeof(got)), 0);
+	/* ACK_FIN, END and DONE each wait for company, but not for ever. */
+	pair_pass(p, 100000);
+	assert_clean(p, id);
+	pair_free(&p);
+}
+
+static uint64_t
+blocks_sent(const struct pair *p, int side)
+{
+	struct cn_link_stats stats;
+
+	cn_link_stats(p->link[side], &stats);
+	return stats.blocks_sent;
+}
+
+/* The end of file goes at once, with the last bytes; what only closes the
+ * books waits for company. */
+static void
+test_end_rides(void **state)
+{
+	struct pair *p = begin();
+	uint64_t id = connected(p);
+	uint64_t blocks = blocks_sent(p, 0);
+	uint8_t got[64];
+
+	(void)state;
+	pair_write(p, 0, id, "last", 4);
+	pair_finish(p, 0, id);
 	pair_run(p);
+	assert_int_equal(blocks_sent(p, 0), blocks + 1);
+	assert_int_equal(pair_read(p, 1, id, got, sizeof(got)), 4);
+	assert_int_equal(pair_read(p, 1, id, got, sizeof(got)), 0);
+	blocks = blocks_sent(p, 1);
+	pair_run(p);
+	assert_int_equal(blocks_sent(p, 1), blocks);
+	pair_pass(p, 50000);
+	assert_true(blocks_sent(p, 1) > blocks);
+	/* Alone and without bytes it waits for nobody either. */
+	blocks = blocks_sent(p, 1);
+	pair_finish(p, 1, id);
+	pair_run(p);
+	assert_int_equal(blocks_sent(p, 1), blocks + 1);
+	assert_int_equal(pair_read(p, 0, id, got, sizeof(got)), 0);
+	pair_pass(p, 100000);
 	assert_clean(p, id);
 	pair_free(&p);
 }
@@ -1118,6 +1161,7 @@ main(void)
 		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_reset_before_told),
 		cmocka_unit_test(test_half_closes),
+		cmocka_unit_test(test_end_rides),
 		cmocka_unit_test(test_resets),
 		cmocka_unit_test(test_reset_after_fin),
 		cmocka_unit_test(test_credit),
