@@ -113,9 +113,9 @@ next_coarse(const struct cn_chunker *chunker, const uint8_t *bytes, size_t len)
 	return end;
 }
 
-size_t
-cn_chunker_next(
-    const struct cn_chunker *chunker, const uint8_t *bytes, size_t len)
+/* The cut of a chunk that does not look random. */
+static size_t
+next_fine(const struct cn_chunker *chunker, const uint8_t *bytes, size_t len)
 {
 	const uint64_t *gear = chunker->gear;
 	size_t end = CN_MIN(len, (size_t)CN_CHUNK_MAX);
@@ -123,13 +123,6 @@ cn_chunker_next(
 	size_t i = CN_CHUNK_MIN - (WINDOW - 1);
 	uint64_t hash = 0;
 
-	assert(len >= 1);
-	if (len <= CN_CHUNK_MIN) {
-		return len;
-	}
-	if (looks_random(bytes)) {
-		return next_coarse(chunker, bytes, len);
-	}
 	/* A full window at the first cut, so that none depends on where we
 	 * began. */
 	for (; i < CN_CHUNK_MIN; i++) {
@@ -142,11 +135,34 @@ cn_chunker_next(
 	return CN_MIN(i + 1, end);
 }
 
-uint64_t
-cn_chunker_key(const uint8_t *bytes, size_t len, uint64_t seed)
+_Static_assert(CN_CHUNK_KEY <= CN_CHUNK_MIN,
+    "what is too short to be cut has a key of all its bytes");
+
+size_t
+cn_chunker_next(
+    const struct cn_chunker *chunker, const uint8_t *bytes, size_t len)
 {
-	if (len > CN_CHUNK_KEY && looks_random(bytes)) {
-		return cn_hash64(bytes, CN_CHUNK_KEY, seed) & ~COARSE_MASK;
+	assert(len >= 1);
+	if (len <= CN_CHUNK_MIN) {
+		return len;
 	}
-	return cn_hash64(bytes, len, seed);
+	return looks_random(bytes) ? next_coarse(chunker, bytes, len)
+				   : next_fine(chunker, bytes, len);
+}
+
+size_t
+cn_chunker_take(const struct cn_chunker *chunker, const uint8_t *bytes,
+    size_t len, uint64_t seed, uint64_t *key)
+{
+	size_t cut;
+
+	assert(len >= 1);
+	if (len > CN_CHUNK_MIN && looks_random(bytes)) {
+		cut = next_coarse(chunker, bytes, len);
+		*key = cn_hash64(bytes, CN_CHUNK_KEY, seed) & ~COARSE_MASK;
+		return cut;
+	}
+	cut = len > CN_CHUNK_MIN ? next_fine(chunker, bytes, len) : len;
+	*key = cn_hash64(bytes, cut, seed);
+	return cut;
 }

@@ -46,11 +46,12 @@ size_t cn_chunker_next(
     const struct cn_chunker *chunker, const uint8_t *bytes, size_t len);
 
 /*
- * The key of the chunk of len bytes: equal for equal chunks, as a hint.  That
+ * The same, and the key of that chunk: equal for equal chunks, as a hint.  That
  * of a coarse one is of its first bytes alone, so that it is found, too, where
  * a batch holds no more of it; what follows is compared in any case.  Its key
  * ends in three zeros: it is a hook where one chunk in eight is.
  */
-uint64_t cn_chunker_key(const uint8_t *bytes, size_t len, uint64_t seed);
+size_t cn_chunker_take(const struct cn_chunker *chunker, const uint8_t *bytes,
+    size_t len, uint64_t seed, uint64_t *key);
 
 #endif /* CN_CODEC_CHUNKER_H */

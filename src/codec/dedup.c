@@ -235,14 +235,13 @@ gather_delta(struct cn_dedup *dedup, uint64_t scope,
 }
 
 static void
-store_misses(struct cn_dedup *dedup, uint64_t scope,
-    const struct cn_match *match, const uint8_t *plain, size_t max,
-    uint64_t now)
+store_spans(struct cn_dedup *dedup, uint64_t scope, const uint8_t *plain,
+    const struct cn_store_span *span, size_t spans, size_t max, uint64_t now)
 {
 	struct cn_dedup_scratch *scratch = dedup->scratch;
 	struct cn_refs *refs = &scratch->refs;
-	size_t n = cn_pair_append(dedup->pair, scope, plain, match->miss,
-	    match->misses, scratch->piece, max, now);
+	size_t n = cn_pair_append(
+	    dedup->pair, scope, plain, span, spans, scratch->piece, max, now);
 
 	refs->store_epoch = cn_pair_epoch(dedup->pair);
 	for (size_t i = 0; i < n; i++) {
@@ -251,8 +250,6 @@ store_misses(struct cn_dedup *dedup, uint64_t scope,
 		refs->store[i].pos = scratch->piece[i].pos;
 	}
 	refs->stores = n;
-	cn_match_learn(scratch->matcher, dedup->pair, scope, true,
-	    refs->store_epoch, NULL, scratch->piece, n);
 }
 
 /* No copies, nothing stored: the payload is the plain bytes. */
@@ -330,8 +327,11 @@ cn_dedup_encode(struct cn_dedup *dedup, uint64_t scope,
 		gather_delta(dedup, scope, &match, ret);
 	}
 	if (match.misses > 0 && stores_max > 0) {
-		store_misses(dedup, scope, &match, plain,
+		store_spans(dedup, scope, plain, match.miss, match.misses,
 		    CN_MIN(stores_max, (size_t)CN_REFS_STORES_MAX), now);
+		cn_match_learn(scratch->matcher, dedup->pair, scope, true,
+		    scratch->refs.store_epoch, NULL, scratch->piece,
+		    scratch->refs.stores);
 	}
 	return CN_OK;
 }
@@ -341,16 +341,17 @@ cn_dedup_store(struct cn_dedup *dedup, uint64_t scope, const uint8_t *plain,
     size_t len, size_t stores_max, uint64_t now, struct cn_dedup_batch *ret)
 {
 	struct cn_dedup_scratch *scratch = dedup->scratch;
-	struct cn_match_state state = { 0 };
-	struct cn_match match;
+	const struct cn_store_span all = { .offset = 0, .len = (uint32_t)len };
 
 	begin_batch(scratch, plain, len, ret);
-	if (stores_max > 0 &&
-	    cn_match_batch(scratch->matcher, dedup->pair, scope, &state,
-		&dedup->user, plain, len, false, &match) == CN_OK &&
-	    match.misses > 0) {
-		store_misses(dedup, scope, &match, plain,
+	/* What of it we believe to be there may be what the peer lacks, and is
+	 * about to say. */
+	if (stores_max > 0) {
+		store_spans(dedup, scope, plain, &all, 1,
 		    CN_MIN(stores_max, (size_t)CN_REFS_STORES_MAX), now);
+		cn_match_learn(scratch->matcher, dedup->pair, scope, true,
+		    scratch->refs.store_epoch, plain, scratch->piece,
+		    scratch->refs.stores);
 	}
 }
 

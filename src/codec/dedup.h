@@ -75,8 +75,9 @@ int cn_dedup_encode(struct cn_dedup *dedup, uint64_t scope,
     bool is_patient, size_t stores_max, uint64_t now,
     struct cn_dedup_batch *ret) CN_MUSTCHECK;
 /*
- * Refer to nothing, and store the chunks that the peer does not have: for
- * bytes that go again because it did not find what they referred to.
+ * Refer to nothing, and store all of it: for bytes that go again because the
+ * peer did not find what they referred to.  What we believe it has may be lost
+ * with that.
  */
 void cn_dedup_store(struct cn_dedup *dedup, uint64_t scope,
     const uint8_t *plain, size_t len, size_t stores_max, uint64_t now,

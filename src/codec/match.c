@@ -71,18 +71,19 @@ static void
 cut_ahead(struct cn_matcher *m)
 {
 	const uint8_t *bytes = m->reach.plain + m->ahead_end;
-	size_t len =
-	    cn_chunker_next(&m->chunker, bytes, m->reach.len - m->ahead_end);
+	uint64_t key;
+	size_t len = cn_chunker_take(
+	    &m->chunker, bytes, m->reach.len - m->ahead_end, m->seed, &key);
 	size_t i = (m->ahead_first + m->ahead_count) % CN_MATCHER_AHEAD;
 
 	m->ahead[i] = (struct cn_found_chunk){
 		.offset = (uint32_t)m->ahead_end,
 		.len = (uint32_t)len,
-		.key = cn_chunker_key(bytes, len, m->seed),
+		.key = key,
 	};
 	m->ahead_count++;
 	m->ahead_end += len;
-	cn_pair_prefetch(m->reach.pair, m->ahead[i].key);
+	cn_pair_prefetch(m->reach.pair, key);
 }
 
 static void

@@ -69,11 +69,11 @@ teach_cut(struct lesson *lesson, const struct cn_store_piece *piece,
 			return;
 		}
 
-		size_t len = cn_chunker_next(
-		    &m->chunker, m->reach.plain + at, m->reach.len - at);
+		uint64_t key;
+		size_t len = cn_chunker_take(&m->chunker, m->reach.plain + at,
+		    m->reach.len - at, m->seed, &key);
 
-		teach(lesson, cn_chunker_key(m->reach.plain + at, len, m->seed),
-		    piece->pos + (at - piece->offset));
+		teach(lesson, key, piece->pos + (at - piece->offset));
 		at += len;
 	}
 }

@@ -12,8 +12,9 @@ cn_match_table(const struct cn_matcher *m, const struct cn_pair *pair,
 	size_t at = piece->offset, end = at + piece->len, count = 0;
 
 	while (at < end && count < max) {
-		size_t len = cn_chunker_next(&m->chunker, plain + at, end - at);
-		uint64_t key = cn_chunker_key(plain + at, len, seed);
+		uint64_t key;
+		size_t len = cn_chunker_take(
+		    &m->chunker, plain + at, end - at, seed, &key);
 
 		/* Of equal ones in a row the first is enough. */
 		if (count == 0 || chunk[count - 1].key != key) {

@@ -43,11 +43,16 @@ cn_dispatch_live(const struct cn_link *link, uint64_t id)
 
 /* The peer spoke of a stream that we opened: it knows it. */
 static void
-confirm(struct cn_stream *s)
+confirm(struct cn_stream *s, uint64_t now)
 {
-	if (!s->is_confirmed) {
-		s->is_confirmed = true;
+	if (s->is_confirmed) {
+		return;
+	}
+	s->is_confirmed = true;
+	if ((s->due & CN_DUE_OPEN) != 0) {
+		/* Bulk waited for it. */
 		s->due &= ~(unsigned)CN_DUE_OPEN;
+		cn_stream_schedule(s, now);
 	}
 }
 
@@ -298,7 +303,7 @@ take_end(struct cn_link *link, struct cn_slot *slot, uint64_t id,
 	if (s != NULL && s->state == CN_STREAM_ENDING) {
 		cn_stream_done(s);
 	} else if (s != NULL && s->state == CN_STREAM_LIVE) {
-		confirm(s);
+		confirm(s, now);
 		if (!is_end) {
 			cn_stream_fail(s,
 			    reason == CN_RESET_NONE || reason >= CN_RESET_MAX
@@ -330,7 +335,7 @@ static void
 take_credit(struct cn_stream *s, uint64_t offset, uint64_t now)
 {
 	if (s->is_ours) {
-		confirm(s);
+		confirm(s, now);
 	}
 	if (offset <= s->credit) {
 		return;
@@ -342,7 +347,7 @@ take_credit(struct cn_stream *s, uint64_t offset, uint64_t now)
 static int
 take_ack(struct cn_stream *s, uint64_t offset, uint64_t now)
 {
-	confirm(s);
+	confirm(s, now);
 	if (offset > s->sent_max) {
 		return CN_EPROTO;
 	}
@@ -353,7 +358,7 @@ take_ack(struct cn_stream *s, uint64_t offset, uint64_t now)
 static int
 take_ack_fin(struct cn_stream *s, uint64_t length, uint64_t now)
 {
-	confirm(s);
+	confirm(s, now);
 	if (!s->is_finished || length != s->tx.end || length != s->sent_max) {
 		return CN_EPROTO;
 	}
@@ -398,7 +403,7 @@ take_resume(struct cn_link *link, struct cn_slot *slot,
 	    resume->written > resume->received) {
 		return CN_EPROTO;
 	}
-	confirm(s);
+	confirm(s, now);
 	/* The opener chooses the carrier; the other side follows. */
 	if (!s->is_ours && s->slot != number) {
 		cn_stream_move(s, number, false, now);

@@ -373,6 +373,10 @@ cn_link_pull(struct cn_link *link, uint32_t number, uint8_t *out, size_t cap,
 			n = cn_compose_lane_block(link, slot, at, room, now);
 			slot->was_lane = n > 0;
 		}
+		if (n == 0 && !is_bulk) {
+			/* What went with the lane may have become bulk. */
+			is_bulk = cn_bulk_is_ready(link, slot, now);
+		}
 		if (n == 0 && is_bulk) {
 			n = cn_bulk_fragment(link, slot, at, room, now);
 			if (n == 0 && slot->was_lane) {

@@ -155,35 +155,41 @@ cn_sent_end(struct cn_sent *table, uint32_t lane, uint64_t lane_generation)
 
 /*
  * Nothing is refused any more: only the batches that wait for the store and
- * the one being received stay left out.  Without memory to split a run it
- * does so as a whole.
+ * the one being received stay left out.  Returns CN_OK, or CN_ELIMIT: without
+ * memory to split a run others would stay left out as well, and the peer would
+ * wait for them for ever.
  */
-static void
+static int
 withhold_unfinished(const struct cn_link *link, struct cn_slot *slot)
 {
 	uint64_t from = 0;
 	struct cn_list *it;
+	int r = CN_OK;
 
 	CN_LIST_EACH(&link->parked, it)
 	{
 		const struct cn_parked *parked =
 		    CN_LIST_ENTRY(it, struct cn_parked, item);
 
-		if (parked->slot == cn_slot_number(link, slot)) {
-			(void)!cn_ranges_remove(
+		if (r == CN_OK && parked->slot == cn_slot_number(link, slot)) {
+			r = cn_ranges_remove(
 			    &slot->withheld, from, parked->in.number);
 			from = parked->in.number + 1;
 		}
 	}
-	if (slot->taking.is_active) {
-		(void)!cn_ranges_remove(&slot->withheld, from, slot->in.number);
+	if (r == CN_OK && slot->taking.is_active) {
+		r = cn_ranges_remove(&slot->withheld, from, slot->in.number);
 		from = slot->in.number + 1;
 	}
-	(void)!cn_ranges_remove(&slot->withheld, from, UINT64_MAX);
+	if (r == CN_OK) {
+		r = cn_ranges_remove(&slot->withheld, from, UINT64_MAX);
+	}
+	return r == CN_OK ? CN_OK : CN_ELIMIT;
 }
 
-/* The peer has the NACKs that this block carried. */
-static void
+/* The peer has the NACKs that this block carried.  Returns CN_OK, or
+ * CN_ELIMIT: see above. */
+static int
 confirm_nacks(const struct cn_link *link, struct cn_slot *slot,
     const struct cn_sent_block *block)
 {
@@ -196,21 +202,21 @@ confirm_nacks(const struct cn_link *link, struct cn_slot *slot,
 		if (entry->type != CN_FRAME_NACK) {
 			continue;
 		}
-		/* Without memory to split a run it stays left out until the
-		 * next carrier. */
-		(void)!cn_ranges_remove(
-		    &slot->nacked, entry->stream, entry->stream + 1);
-		(void)!cn_ranges_remove(
-		    &slot->withheld, entry->stream, entry->stream + 1);
+		if (cn_ranges_remove(&slot->nacked, entry->stream,
+			entry->stream + 1) != CN_OK ||
+		    cn_ranges_remove(&slot->withheld, entry->stream,
+			entry->stream + 1) != CN_OK) {
+			return CN_ELIMIT;
+		}
 		slot->is_block_ack_due = true;
 	}
-	if (cn_ranges_count(&slot->nacked) == 0) {
-		withhold_unfinished(link, slot);
-	}
+	return cn_ranges_count(&slot->nacked) == 0
+	    ? withhold_unfinished(link, slot)
+	    : CN_OK;
 }
 
 /* Forget the blocks at the front that are settled. */
-static void
+static int
 forget_settled(const struct cn_link *link, struct cn_slot *slot)
 {
 	struct cn_sent *table = &slot->sent;
@@ -223,11 +229,16 @@ forget_settled(const struct cn_link *link, struct cn_slot *slot)
 			break;
 		}
 		if (!block->is_lost && cn_ranges_count(&slot->nacked) > 0) {
-			confirm_nacks(link, slot, block);
+			int r = confirm_nacks(link, slot, block);
+
+			if (r != CN_OK) {
+				return r;
+			}
 		}
 		table->first_entry += block->entries;
 		table->first_block++;
 	}
+	return CN_OK;
 }
 
 bool
@@ -302,8 +313,7 @@ cn_sent_settle(struct cn_link *link, struct cn_slot *slot,
 		at += ack->range[i].run;
 		walk_on(link, table, &walk, at, true);
 	}
-	forget_settled(link, slot);
-	return CN_OK;
+	return forget_settled(link, slot);
 }
 
 /* One frame of a lost block is to be made again from its stream's state.

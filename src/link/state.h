@@ -624,7 +624,8 @@ void cn_sent_end(
     struct cn_sent *table, uint32_t lane, uint64_t lane_generation);
 /* The peer has it, or it is lost. */
 bool cn_sent_is_settled(const struct cn_sent *table, uint64_t block);
-/* Blocks below `next', and the ranges, are settled. CN_EPROTO if absurd. */
+/* Blocks below `next', and the ranges, are settled.  CN_EPROTO if absurd,
+ * CN_ELIMIT when what was left out cannot be told apart for want of memory. */
 int cn_sent_settle(struct cn_link *link, struct cn_slot *slot,
     const struct cn_frame_block_ack *ack);
 /*

@@ -10,7 +10,7 @@
 #define LEVEL_BITS 4u
 #define SEQUENCE_BITS 40u
 /* Segments that are gone through before others get the lock. */
-#define TURN 4096u
+#define TURN 256u
 /*
  * Segments that are gone through for one agreement: so often as many as there
  * are, and some.  Two logs that have nothing in common cost three rounds for
@@ -25,6 +25,9 @@ struct span {
 	bool is_mine;
 	uint64_t epoch;
 	uint64_t from, to;
+	/* Found once for each time that the lock is held; NULL: not yet.  While
+	 * others have the lock it may be freed. */
+	struct cn_store_log *log;
 };
 
 static bool
@@ -54,14 +57,18 @@ counts(const struct cn_segment *segment)
 
 /* The first segment of the span that counts; NULL: none. */
 static struct cn_segment *
-first_of(const struct span *span)
+first_of(struct span *span)
 {
-	struct cn_store_log *log =
-	    cn_catalog_log(span->pair, span->is_mine, span->epoch, false);
+	struct cn_store_log *log = span->log;
 
+	if (log == NULL) {
+		log = cn_catalog_log(
+		    span->pair, span->is_mine, span->epoch, false);
+	}
 	if (log == NULL) {
 		return NULL;
 	}
+	span->log = log;
 	for (size_t i = cn_catalog_lower(log, span->from);
 	     i < log->end && log->at[i]->sequence < span->to; i++) {
 		if (counts(log->at[i])) {
@@ -85,8 +92,9 @@ next_of(struct span *span)
 
 /* Its hashes, made now if they were not needed yet; lets the lock go. */
 static void
-ensure_hash(struct cn_store *store, struct cn_segment *segment)
+ensure_hash(struct span *span, struct cn_segment *segment)
 {
+	struct cn_store *store = span->pair->store;
 	uint32_t hash[CN_SEGMENT_EXTENTS];
 
 	if (segment->has_hash) {
@@ -99,14 +107,19 @@ ensure_hash(struct cn_store *store, struct cn_segment *segment)
 	segment->pins--;
 	memcpy(segment->hash, hash, sizeof(hash));
 	segment->has_hash = true;
+	span->log = NULL;
 }
 
+/* One segment more was gone through. */
 static void
-yield(struct cn_store *store, uint32_t *turn)
+yield(struct span *span, uint32_t *turn)
 {
+	struct cn_store *store = span->pair->store;
+
 	if (++*turn % TURN == 0) {
 		pthread_mutex_unlock(&store->lock);
 		pthread_mutex_lock(&store->lock);
+		span->log = NULL;
 	}
 }
 
@@ -149,7 +162,6 @@ cn_agree_works(struct cn_pair *pair)
 static bool
 hash_node(struct span span, uint32_t level, uint64_t *ret)
 {
-	struct cn_store *store = span.pair->store;
 	struct cn_segment *segment;
 	uint64_t hash = 0;
 	bool is_any = false;
@@ -162,7 +174,7 @@ hash_node(struct span span, uint32_t level, uint64_t *ret)
 		if (!cn_agree_works(span.pair)) {
 			return false;
 		}
-		ensure_hash(store, segment);
+		ensure_hash(&span, segment);
 		is_any = true;
 		if (level == 0) {
 			hash = image_hash(segment);
@@ -171,7 +183,7 @@ hash_node(struct span span, uint32_t level, uint64_t *ret)
 		cn_bytes_put64(bytes, sequence);
 		cn_bytes_put64(bytes + 8, image_hash(segment));
 		hash = cn_hash64(bytes, sizeof(bytes), hash);
-		yield(store, &turn);
+		yield(&span, &turn);
 	}
 	*ret = hash;
 	return is_any;
@@ -233,7 +245,7 @@ cn_pair_tops(struct cn_pair *pair, struct cn_agree_node *nodes, size_t max)
 {
 	struct cn_store *store = pair->store;
 	struct cn_list *it;
-	size_t found = 0, n = 0;
+	size_t found = 0;
 
 	pthread_mutex_lock(&store->lock);
 	CN_LIST_EACH(&pair->logs, it)
@@ -245,12 +257,7 @@ cn_pair_tops(struct cn_pair *pair, struct cn_agree_node *nodes, size_t max)
 		    &nodes[found]);
 	}
 	pthread_mutex_unlock(&store->lock);
-	/* Meanwhile some may be gone. */
-	for (size_t i = 0; i < found; i++) {
-		nodes[n] = nodes[i];
-		n += cn_pair_node(pair, &nodes[n]);
-	}
-	return n;
+	return found;
 }
 
 int
@@ -260,6 +267,7 @@ cn_pair_agree(struct cn_pair *pair, const struct cn_agree_node *node)
 	struct cn_segment *segment;
 	struct span span;
 	uint64_t hash;
+	uint32_t turn = 0;
 	int rc = CN_ENOENT;
 
 	if (!span_of(pair, node, &span)) {
@@ -272,6 +280,7 @@ cn_pair_agree(struct cn_pair *pair, const struct cn_agree_node *node)
 	/* What was sealed since is held too early at worst: a miss. */
 	while (rc == CN_OK && (segment = next_of(&span)) != NULL) {
 		cn_segment_hold_all(segment);
+		yield(&span, &turn);
 	}
 	pthread_mutex_unlock(&store->lock);
 	return rc;
@@ -281,11 +290,15 @@ cn_pair_agree(struct cn_pair *pair, const struct cn_agree_node *node)
 static struct cn_segment *
 sealed(struct cn_pair *pair, bool is_mine, uint64_t epoch, uint64_t sequence)
 {
-	struct span span = { pair, is_mine, epoch, sequence, sequence + 1 };
+	struct span span = { .pair = pair,
+		.is_mine = is_mine,
+		.epoch = epoch,
+		.from = sequence,
+		.to = sequence + 1 };
 	struct cn_segment *segment = first_of(&span);
 
 	if (segment != NULL) {
-		ensure_hash(pair->store, segment);
+		ensure_hash(&span, segment);
 		/* Without the lock for a while it may have been doomed. */
 		segment = first_of(&span);
 	}

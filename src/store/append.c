@@ -2,6 +2,7 @@
 #include <assert.h>
 #include <string.h>
 
+#include "base/coldcopy.h"
 #include "base/err.h"
 #include "store/store_private.h"
 
@@ -247,7 +248,7 @@ copy(const struct append *append, const uint8_t *plain)
 		const struct cn_store_piece *piece = &append->piece[i];
 		struct cn_segment *segment = segment_of(append, piece);
 
-		memcpy(cn_segment_data(segment) +
+		cn_coldcopy(cn_segment_data(segment) +
 			(piece->pos & (CN_SEGMENT_BYTES - 1)),
 		    plain + piece->offset, piece->len);
 	}

@@ -2,6 +2,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/coldcopy.h"
 #include "base/err.h"
 #include "store/store_private.h"
 
@@ -204,7 +205,7 @@ fill_part(struct cn_pair *pair, uint64_t epoch, uint64_t pos, uint64_t key,
 	data = cn_segment_data(part.segment);
 	pthread_mutex_unlock(&store->lock);
 	for (uint32_t i = 0; i < part.gaps; i++) {
-		memcpy(data + part.gap[i].from,
+		cn_coldcopy(data + part.gap[i].from,
 		    bytes + (part.gap[i].from - part.from),
 		    part.gap[i].to - part.gap[i].from);
 	}

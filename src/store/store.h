@@ -257,8 +257,9 @@ struct cn_agree_node {
 	uint64_t hash;
 };
 
-/* The smallest node over everything sealed of each log, newest log first.
- * Returns how many were set. */
+/* The smallest node over everything sealed of each log, newest log first;
+ * without hashes, which cn_pair_node() makes when they are sent.  Returns how
+ * many were set. */
 size_t cn_pair_tops(
     struct cn_pair *pair, struct cn_agree_node *nodes, size_t max);
 /* Fills node->hash.  Returns false when nothing sealed is in it. */

@@ -153,6 +153,42 @@ test_absurd(void **state)
 	fini(&slot);
 }
 
+/* A block that carries a NACK of block 6 is acknowledged. */
+static int
+settle_nack(struct cn_slot *slot)
+{
+	const struct cn_reply nack = { .type = CN_FRAME_NACK, .stream = 6 };
+	struct cn_frame_block_ack ack = { .next = 1 };
+
+	assert_int_equal(cn_sent_begin(&slot->sent, 1), CN_OK);
+	cn_sent_add_reply(&slot->sent, &nack);
+	cn_sent_end(&slot->sent, CN_SENT_NO_LANE, 0);
+	return cn_sent_settle(&link, slot, &ack);
+}
+
+/* A run that cannot be split ends the carrier: else what is left out would
+ * stay so, and the peer would wait for it. */
+static void
+test_no_room_to_split(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct cn_slot slot;
+
+		init(&slot);
+		cn_ranges_fini(&slot.nacked);
+		cn_ranges_fini(&slot.withheld);
+		cn_ranges_init(&slot.nacked, i == 0 ? 1 : 2);
+		cn_ranges_init(&slot.withheld, i == 1 ? 1 : 2);
+		assert_int_equal(
+		    cn_ranges_add(&slot.nacked, i == 1 ? 6 : 5, 8), CN_OK);
+		assert_int_equal(cn_ranges_add(&slot.withheld, 5, 8), CN_OK);
+		assert_int_equal(
+		    settle_nack(&slot), i == 2 ? CN_OK : CN_ELIMIT);
+		fini(&slot);
+	}
+}
+
 int
 main(void)
 {
@@ -160,6 +196,7 @@ main(void)
 		cmocka_unit_test(test_model),
 		cmocka_unit_test(test_caps),
 		cmocka_unit_test(test_absurd),
+		cmocka_unit_test(test_no_room_to_split),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -503,6 +503,7 @@ test_recover(void **state)
 	    cn_pair_look(pair, spots[0], S1, NULL, &view), CN_ENOENT);
 	assert_int_equal(cn_pair_tops(pair, &node, 1), 1);
 	assert_int_equal(node.level, 1);
+	assert_true(cn_pair_node(pair, &node));
 	assert_int_equal(cn_pair_agree(pair, &node), CN_OK);
 	assert_int_equal(
 	    cn_pair_look(pair, spots[0], S1, NULL, &view), CN_EAGAIN);
