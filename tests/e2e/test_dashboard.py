@@ -266,10 +266,8 @@ def test_configuration(shown):
     browser.wait("text=The configuration was read again.")
 
 
-def test_shots(shown):
-    folder = os.environ.get("CN_SHOTS")
-    if not folder:
-        pytest.skip("CN_SHOTS is not set")
+def take_shots(shown):
+    folder = os.environ["CN_SHOTS"]
     browser, _, _, _ = shown
     browser.size(1200, 860)
     browser.go("overview")
@@ -277,20 +275,72 @@ def test_shots(shown):
     browser.evaluate("document.activeElement.blur()")
     browser.shot(os.path.join(folder, "dashboard.png"))
     browser.scheme("dark")
+    time.sleep(1)
     browser.shot(os.path.join(folder, "dashboard-dark.png"))
     browser.scheme("light")
     browser.go("streams")
     browser.wait("tbody tr >> nth=2")
+    browser.evaluate("document.activeElement.blur()")
+    time.sleep(1)
     browser.shot(os.path.join(folder, "dashboard-streams.png"))
     for name in os.listdir(folder):
         if name.endswith(".png"):
             assert os.stat(os.path.join(folder, name)).st_size < 150_000
 
 
+if "CN_SHOTS" in os.environ:
+    test_shots = take_shots
+
+
+def test_drain(shown):
+    browser, _, pair, _ = shown
+    browser.go("peers")
+    browser.click("text=Drain")
+    browser.wait("dialog[open]")
+    browser.click("dialog >> .danger")
+    browser.wait("td >> text=Resume")
+    assert pair.near.peer("far")["is_drained"]
+    browser.click("td >> text=Resume")
+    browser.wait("td >> text=Drain")
+    assert not pair.near.peer("far")["is_drained"]
+
+
+def test_why(shown):
+    browser, _, _, _ = shown
+    browser.go("streams")
+    browser.click("tbody tr >> nth=0 >> text=Why")
+    browser.wait("dialog[open] strong:has-text('%')")
+    assert browser.axe() == []
+    browser.press("Escape")
+    browser.wait("dialog[open]", "hidden")
+
+
+def test_reader(shown):
+    """Who may only look is shown nothing to change."""
+    browser, _, _, _ = shown
+    browser.fake("**/api/v1/session", {"right": "read"})
+    browser.open("about:blank")
+    browser.open(browser.url + "#/streams")
+    browser.wait("tbody tr >> nth=2")
+    assert browser.count("text=Why") > 0
+    assert browser.count("text=Kill") == 0
+    browser.go("peers")
+    browser.wait("tbody tr")
+    assert browser.count("button:visible >> text=Drain") == 0
+    browser.go("configuration")
+    browser.wait("pre:has-text('gateway:')")
+    assert browser.count("text=Reload") == 0
+    browser.real()
+    browser.open("about:blank")
+    browser.open(browser.url)
+    browser.wait("#state.good")
+
+
 def test_disconnected(shown):
     """The last of this file: what it shows is gone after it."""
     browser, serve, pair, _ = shown
     browser.go("overview")
+    browser.wait(".card:has-text('WAN now') .unit:has-text('bit/s')")
     pair.near.signal(19)  # SIGSTOP: it is there and says nothing
     try:
         browser.wait("#trouble", "visible", 15000)

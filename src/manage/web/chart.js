@@ -100,7 +100,7 @@ export class Chart {
 		const top = ceiling(Math.max(lan, wan) * 8) / 8;
 		[top, top / 2, 0].forEach((value, i) =>
 		    setText(this.scale[i], format.rate(value)));
-		setText(this.from, `${Math.round(span / 1000)} s ago`);
+		setText(this.from, `${format.age(span * 1000)} ago`);
 		this.draw("lan", samples, to - span, span, top);
 		this.draw("wan", samples, to - span, span, top);
 		this.picture.setAttribute("aria-label",

@@ -40,7 +40,9 @@ async function explain(app, title, url) {
 		return;
 	}
 	const findings = (why.findings ?? []).map((one) => make("div", {},
-	    make("p", {}, make("strong", {}, one.text)),
+	    make("p", {}, make("strong", {},
+		`${format.percent(one.share / 1000)} ${one.reason}`),
+		`: ${one.text}`),
 	    one.evidence ? make("p", { class: "soft" }, one.evidence) : "",
 	    one.fix ? make("p", {}, one.fix) : ""));
 	show(title, ...(findings.length > 0 ? findings
@@ -55,9 +57,12 @@ class Overview {
 		this.values = {};
 		for (const name of ["LAN now", "WAN now", "WAN peak", "WAN P95",
 			"Reduction", "Streams"]) {
-			const value = make("div", { class: "value" }, "–");
+			const number = make("span", {}, "–");
+			const unit = make("span", { class: "unit" });
+			const value = make("div", { class: "value" },
+			    number, unit);
 			const note = make("div", { class: "note" });
-			this.values[name] = { value, note };
+			this.values[name] = { value, number, unit, note };
 			this.cards.append(make("div", { class: "card" },
 			    make("div", { class: "name" }, name), value, note));
 		}
@@ -67,7 +72,9 @@ class Overview {
 	}
 
 	set(name, value, note, isBad = false) {
-		setText(this.values[name].value, value);
+		const [number, unit] = value.split(" ");
+		setText(this.values[name].number, number);
+		setText(this.values[name].unit, unit ? " " + unit : "");
 		setText(this.values[name].note, note);
 		this.values[name].value.classList.toggle("negative", isBad);
 	}
@@ -82,7 +89,7 @@ class Overview {
 			this.set("WAN peak", format.rate(history.peak("wan")), at);
 			this.set("WAN P95",
 			    format.rate(history.percentile("wan", .95)),
-			    "of what is drawn here");
+			    "of the chart");
 		}
 		this.set("Reduction",
 		    share === null ? "–" : format.percent(share),
@@ -170,9 +177,13 @@ class Streams {
 
 	actions(item) {
 		const id = item().id;
-		const list = [button("Why", `Why stream ${id} is not smaller`,
-		    () => explain(this.app, `Stream ${id}`,
-			path("streams", id, "why")))];
+		const list = [];
+		if (item().why !== undefined) {
+			list.push(button("Why",
+			    `Why stream ${id} is not smaller`,
+			    () => explain(this.app, `Stream ${id}`,
+				path("streams", id, "why"))));
+		}
 		if (this.app.mayChange) {
 			list.push(button("Kill", `Kill stream ${id}`,
 			    () => this.kill(item()), "danger"));
@@ -331,7 +342,7 @@ class Store {
 			"In memory": number(store.memory_segments),
 			"On disk": number(store.disk_segments),
 			"Scopes": number(store.scopes),
-			"Taken in": number(store.appended),
+			"Taken in": format.bytes(store.appended),
 			"Given up": number(store.evicted),
 			"Damaged": number(store.damaged),
 			"Index": format.bytes(store.index_bytes),
