@@ -53,6 +53,8 @@ static const struct {
 	[CN_COMMAND_CONFIG_WRITE] = { "config-write", CN_ACCESS_CHANGE,
 	    TAKES_ETAG | TAKES_PAYLOAD },
 	[CN_COMMAND_RELOAD] = { "reload", CN_ACCESS_CHANGE, 0 },
+	[CN_COMMAND_EVENTS] = { "events", CN_ACCESS_READ,
+	    TAKES_CURSOR | TAKES_LIMIT },
 	[CN_COMMAND_PEER_DRAIN] = { "peer-drain", CN_ACCESS_CHANGE,
 	    TAKES_PEER },
 	[CN_COMMAND_PEER_RESUME] = { "peer-resume", CN_ACCESS_CHANGE,

@@ -45,6 +45,7 @@
 #include "base/buf.h"
 #include "config/diag.h"
 #include "control/access.h"
+#include "control/event.h"
 #include "control/snapshot.h"
 
 #define CN_MESSAGE_VERSION 1u
@@ -95,7 +96,8 @@ enum cn_command {
 	CN_COMMAND_INVITE,
 	/* cn_reply_join(), when it is over, with `token', `peer', `items' */
 	CN_COMMAND_JOIN,
-	CN_COMMAND_STORE, /* cn_reply_store() */
+	CN_COMMAND_EVENTS, /* cn_reply_events(), with cursor, limit */
+	CN_COMMAND_STORE,  /* cn_reply_store() */
 	/* cn_reply_walk(), step by step: cursor, and `next' of the reply. */
 	CN_COMMAND_STORE_VERIFY,
 	CN_COMMAND_STORE_TRIM, /* cn_reply_done(), to `bytes' */
@@ -140,7 +142,7 @@ struct cn_request {
 	/* STREAM_SHOW, STREAM_KILL, STREAM_WHY: cn_snap_stream.id */
 	uint64_t stream;
 	uint64_t cursor; /* where pages: 0 starts; else `next' of a reply */
-	uint32_t limit;  /* STREAMS: 1..CN_SNAP_STREAMS_PAGE */
+	uint32_t limit;  /* STREAMS, EVENTS: 1..CN_SNAP_STREAMS_PAGE */
 	uint64_t bytes;  /* STORE_TRIM: that may be left */
 	/* STORE_IMPORT: that follow; also of what did not decode, as far as
 	 * it could be read: they follow all the same. */
@@ -233,6 +235,9 @@ int cn_reply_config(struct cn_buf *out, uint64_t id,
  */
 int cn_reply_reload(struct cn_buf *out, uint64_t id, const char *changes,
     const struct cn_diag_list *diags) CN_MUSTCHECK;
+/* @next  as of streams */
+int cn_reply_events(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_events *events, uint64_t next) CN_MUSTCHECK;
 int cn_reply_store(struct cn_buf *out, uint64_t id,
     const struct cn_snap_store *store) CN_MUSTCHECK;
 /*

@@ -179,6 +179,13 @@ cn_reply_test(struct cn_buf *out, uint64_t id, const struct cn_snap_test *test)
 }
 
 int
+cn_reply_events(struct cn_buf *out, uint64_t id,
+    const struct cn_snap_events *events, uint64_t next)
+{
+	return reply_shape(out, id, &cn_snap_events_shape, events, next);
+}
+
+int
 cn_reply_store(
     struct cn_buf *out, uint64_t id, const struct cn_snap_store *store)
 {

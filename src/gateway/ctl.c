@@ -15,6 +15,7 @@
 #include "gateway/ctl_private.h"
 #include "gateway/daemon.h"
 #include "gateway/depot.h"
+#include "gateway/events.h"
 #include "gateway/handover.h"
 #include "gateway/rules.h"
 #include "net/listener.h"
@@ -195,6 +196,22 @@ reply_test(struct cn_daemon *daemon, const struct cn_request *request,
 	return err;
 }
 
+static int
+reply_events(struct cn_daemon *daemon, const struct cn_request *request,
+    struct cn_buf *out)
+{
+	struct cn_snap_events events;
+	uint64_t next;
+	int err = cn_events_read(daemon->shared.events, request->cursor,
+	    request->limit, &events, &next);
+
+	if (err == CN_OK) {
+		err = cn_reply_events(out, request->id, &events, next);
+	}
+	cn_snap_events_clear(&events);
+	return err;
+}
+
 /* Returns CN_EAGAIN when the reply follows later. */
 static int
 serve(struct cn_ctl_caller *caller, const struct cn_request *request)
@@ -214,6 +231,9 @@ serve(struct cn_ctl_caller *caller, const struct cn_request *request)
 	case CN_COMMAND_PEER_RESUME:
 	case CN_COMMAND_PEER_REMOVE:
 		return cn_ctl_config(caller, request);
+	case CN_COMMAND_EVENTS:
+		return reply_events(
+		    caller->ctl->daemon, request, &caller->reply);
 	case CN_COMMAND_INVITE:
 		return cn_ctl_invite(caller, request);
 	case CN_COMMAND_JOIN:

@@ -178,6 +178,7 @@ compose(struct question *question, struct cn_buf *out)
 		return reply_why(question, out);
 	case CN_COMMAND_SERVICE_TEST:
 	case CN_COMMAND_NONE:
+	case CN_COMMAND_EVENTS:
 	case CN_COMMAND_VERSION:
 	case CN_COMMAND_CONFIG:
 	case CN_COMMAND_CONFIG_DIFF:
@@ -284,6 +285,7 @@ ask_worker(struct cn_task *task, void *owner)
 	case CN_COMMAND_SERVICE_TEST:
 	case CN_COMMAND_STORE:
 	case CN_COMMAND_NONE:
+	case CN_COMMAND_EVENTS:
 	case CN_COMMAND_VERSION:
 	case CN_COMMAND_CONFIG:
 	case CN_COMMAND_CONFIG_DIFF:

@@ -11,13 +11,14 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
-#include "base/notify.h"
 #include "base/map.h"
+#include "base/notify.h"
 #include "base/rand.h"
 #include "control/message.h"
 #include "gateway/ctl.h"
 #include "gateway/depot.h"
 #include "gateway/enlist.h"
+#include "gateway/events.h"
 #include "gateway/headroom.h"
 #include "gateway/invite.h"
 #include "gateway/reload.h"
@@ -194,6 +195,9 @@ on_terminate(uv_signal_t *signal, int number CN_UNUSED)
 	cn_notify_stopping();
 	CN_LOG(CN_LOG_INFO, "draining", "streams=%llu",
 	    (unsigned long long)atomic_load(&daemon->shared.sessions));
+	cn_events_add(daemon->shared.events, CN_EVENT_DRAINING, NULL,
+	    "%llu streams are left",
+	    (unsigned long long)atomic_load(&daemon->shared.sessions));
 	cn_registry_drain(daemon->shared.registry);
 	cn_plan_shut(daemon->plan);
 	for (uint32_t i = 0; i < daemon->shared.workers; i++) {
@@ -253,6 +257,7 @@ on_tick(uv_timer_t *timer)
 		cn_invite_tick(daemon->invite, cn_clock_us());
 	}
 	log_gate(daemon, cn_clock_us());
+	cn_lookout_tick(daemon);
 }
 
 /* ---- watchdog: alive is who can still run a task in every worker ---- */
@@ -498,6 +503,10 @@ start(struct cn_daemon *daemon, struct cn_config *config,
 	    CN_DAEMON_RESERVE + config->peers_count * CN_DAEMON_RESERVE_PEER));
 	err = load_key(daemon, config);
 	if (err == CN_OK) {
+		err = cn_events_create(
+		    daemon->started_wall_us, &daemon->shared.events);
+	}
+	if (err == CN_OK) {
 		err = cn_gate_create(&daemon->gate);
 	}
 	if (err == CN_OK) {
@@ -576,6 +585,7 @@ finish(struct cn_daemon *daemon)
 	cn_depot_close(&daemon->depot);
 	cn_plan_unref(&daemon->plan);
 	cn_registry_free(&shared->registry);
+	cn_events_free(&shared->events);
 	cn_gate_free(&daemon->gate);
 	cn_tally_unref(&daemon->shared.builtin);
 	cn_tlsctx_free(&shared->tls);
@@ -635,6 +645,10 @@ run(struct cn_daemon *daemon, struct cn_config *config,
 	    "services=%zu offers=%zu",
 	    CN_VERSION, CN_LOG_STR(config->gateway.name), own,
 	    daemon->shared.workers, daemon->plan->peers_count,
+	    daemon->plan->services_count, daemon->plan->offers_count);
+	cn_events_add(daemon->shared.events, CN_EVENT_STARTED, NULL,
+	    "version %s, %u workers, %zu peers, %zu services, %zu offers",
+	    CN_VERSION, daemon->shared.workers, daemon->plan->peers_count,
 	    daemon->plan->services_count, daemon->plan->offers_count);
 	daemon->state = CN_DAEMON_RUNNING;
 	cn_notify_ready();

@@ -26,6 +26,7 @@
 #include "config/config.h"
 #include "config/paths.h"
 #include "control/access.h"
+#include "gateway/lookout.h"
 #include "gateway/mailbox.h"
 #include "gateway/plan.h"
 #include "gateway/worker.h"
@@ -88,7 +89,8 @@ struct cn_daemon {
 	uint64_t started_us, started_wall_us;
 	uint64_t config_us;     /* when it was last taken over */
 	char config_error[200]; /* of the last reload; "" */
-	uint64_t drain_us;      /* since when */
+	struct cn_lookout lookout;
+	uint64_t drain_us; /* since when */
 	uint64_t memory_limit;
 	struct cn_counters *counters; /* owned; the main thread's */
 	uint32_t pongs;               /* workers that the watchdog waits for */

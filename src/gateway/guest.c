@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "gateway/events.h"
 #include "gateway/invite.h"
 #include "gateway/linkhost.h"
 #include "net/gate.h"
@@ -58,6 +59,18 @@ log_uninvited(const struct guest *guest)
 }
 
 static void
+tell_stranger(const struct guest *guest)
+{
+	struct cn_events_about about = { 0 };
+	char from[CN_ADDR_TEXT_MAX];
+
+	about.source =
+	    cn_sockaddr_format(&guest->from, false, from, sizeof(from));
+	cn_events_add(guest->worker->shared->events, CN_EVENT_HANDSHAKE_REFUSED,
+	    &about, "from %.100s: its identity is of no peer here", from);
+}
+
+static void
 on_end(struct cn_carrier *carrier, int why)
 {
 	struct guest *guest = cn_carrier_owner(carrier);
@@ -65,7 +78,9 @@ on_end(struct cn_carrier *carrier, int why)
 
 	(void)why;
 	count_end(guest->worker, end);
-	if (end == CN_GATE_JOIN) {
+	if (end == CN_GATE_UNPINNED) {
+		tell_stranger(guest);
+	} else if (end == CN_GATE_JOIN) {
 		log_uninvited(guest);
 	}
 	cn_carrier_close(&guest->carrier, NULL, 0);

@@ -2,6 +2,8 @@
 #include "gateway/linkhost.h"
 
 #include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/alloc.h"
@@ -9,6 +11,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "codec/dedup.h"
+#include "gateway/events.h"
 #include "gateway/report.h"
 #include "gateway/session.h"
 
@@ -340,6 +343,8 @@ on_carrier_event(struct cn_linkhost *host, const struct cn_link_event *event)
 	if (is_forgotten(code)) {
 		CN_LOG(CN_LOG_WARN, "link-lost", "peer=%s reason=%s",
 		    host->name, cn_close_name(code));
+		cn_linkhost_tell(host, CN_EVENT_LINK_LOST,
+		    "the peer gave it up: %s", cn_close_name(code));
 		cn_counter_add(
 		    host->worker->counters, CN_COUNTER_LINKS_LOST, 1);
 		cn_linkhost_end(
@@ -363,6 +368,8 @@ on_event(struct cn_linkhost *host, const struct cn_link_event *event)
 		break;
 	case CN_LINK_EVENT_DRAINING:
 		CN_LOG(CN_LOG_INFO, "peer-draining", "peer=%s", host->name);
+		cn_linkhost_tell(
+		    host, CN_EVENT_PEER_DRAINING, "it takes no new streams");
 		cn_registry_set_draining(
 		    host->worker->shared->registry, host->entry);
 		break;
@@ -370,6 +377,8 @@ on_event(struct cn_linkhost *host, const struct cn_link_event *event)
 		if (host->was_up) {
 			CN_LOG(CN_LOG_WARN, "link-lost",
 			    "peer=%s reason=resume-window", host->name);
+			cn_linkhost_tell(host, CN_EVENT_LINK_LOST,
+			    "no carrier came up within the resume window");
 			cn_counter_add(
 			    host->worker->counters, CN_COUNTER_LINKS_LOST, 1);
 		}
@@ -468,6 +477,8 @@ cn_linkhost_turn(struct cn_linkhost *host)
 	if (host->is_outlived && is_outlived(host)) {
 		CN_LOG(CN_LOG_WARN, "link-lost",
 		    "peer=%s reason=peer-restarted", host->name);
+		cn_linkhost_tell(host, CN_EVENT_LINK_LOST,
+		    "the gateway there was started anew");
 		cn_counter_add(worker->counters, CN_COUNTER_LINKS_LOST, 1);
 		cn_linkhost_end(host, CN_RESET_LINK_LOST, CN_CLOSE_TIMEOUT);
 		cn_worker_make_links(worker->shared);
@@ -640,9 +651,39 @@ cn_linkhost_replan(struct cn_linkhost *host)
 	cn_linkhost_touch(host);
 }
 
+/* The engine turns coding off and on by itself. */
+static void
+look_at_coding(struct cn_linkhost *host)
+{
+	struct cn_link_stats stats;
+
+	cn_link_stats(host->link, &stats);
+	if (stats.is_coding_off && !host->is_coding_off) {
+		cn_linkhost_tell(host, CN_EVENT_CODING_OFF,
+		    "three blocks with wrong hashes within ten minutes; is the "
+		    "memory of one of the machines bad?");
+	}
+	host->is_coding_off = stats.is_coding_off;
+}
+
+void
+cn_linkhost_tell(
+    struct cn_linkhost *host, enum cn_event_kind kind, const char *fmt, ...)
+{
+	struct cn_events_about about = { .peer = host->name };
+	char text[CN_SNAP_TEXT];
+	va_list args;
+
+	va_start(args, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	cn_events_add(host->worker->shared->events, kind, &about, "%s", text);
+}
+
 void
 cn_linkhost_tick(struct cn_linkhost *host, uint64_t now)
 {
+	look_at_coding(host);
 	for (uint32_t i = 0; i < CN_LINK_SLOTS_MAX; i++) {
 		if (host->slot[i].is_live) {
 			cn_carrier_tick(host->slot[i].carrier, now);

@@ -30,6 +30,7 @@
 #include "base/attr.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "control/event.h"
 #include "gateway/registry.h"
 #include "gateway/worker.h"
 #include "link/link.h"
@@ -84,6 +85,7 @@ struct cn_linkhost {
 	bool was_up;      /* some carrier came up; the peer knows the link */
 	bool is_outlived; /* its peer is another process now */
 	bool is_ended;
+	bool is_coding_off; /* that was told */
 	/* Opens of the peer, in millionths; they wear off with time. */
 	uint64_t opens_debt, opens_us;
 	struct cn_log_limit refuse_limit; /* of lines about refused ones */
@@ -149,6 +151,9 @@ void cn_linkhost_refuse(struct cn_worker *worker, struct cn_carrier **cp,
 
 /* ---- linkhost_slot.c, for linkhost.c alone ---- */
 
+/* Something happened to this link, or its peer. */
+void cn_linkhost_tell(struct cn_linkhost *host, enum cn_event_kind kind,
+    const char *fmt, ...) CN_PRINTF(3, 4);
 /* Dial now (or when the peer has an address). */
 void cn_linkhost_dial(struct cn_linkhost_slot *slot);
 /* The live carrier is lost: detach, count, dial again or wait. */

@@ -74,9 +74,27 @@ const struct cn_carrier_ops cn_linkhost_carrier_ops = {
 	.pull = pull,
 };
 
-/* Some slot came up, or the last went down. */
+/* The first carrier of the link is up. */
 static void
-note_up(struct cn_linkhost *host, uint64_t now)
+tell_up(struct cn_linkhost *host, const struct cn_hello *hello, bool is_first,
+    uint64_t now)
+{
+	if (is_first) {
+		cn_linkhost_tell(host, CN_EVENT_PEER_UP,
+		    "gateway %.63s, dialled %s", hello->name,
+		    host->is_dialler ? "here" : "there");
+	}
+	if (host->was_up && host->down_us != 0) {
+		cn_linkhost_tell(host, CN_EVENT_LINK_RESUMED,
+		    "after %llu ms without a carrier, %zu streams",
+		    (unsigned long long)((now - host->down_us) / 1000),
+		    cn_link_streams(host->link));
+	}
+}
+
+/* Some slot came up, or the last went down: why. */
+static void
+note_up(struct cn_linkhost *host, uint64_t now, const char *why)
 {
 	bool is_up = false;
 
@@ -87,7 +105,11 @@ note_up(struct cn_linkhost *host, uint64_t now)
 		host->down_us = 0;
 	} else if (host->down_us == 0) {
 		host->down_us = now;
-		cn_registry_down(host->worker->shared->registry, host->entry);
+		if (cn_registry_down(
+			host->worker->shared->registry, host->entry)) {
+			cn_linkhost_tell(
+			    host, CN_EVENT_PEER_DOWN, "%.160s", why);
+		}
 	}
 }
 
@@ -98,15 +120,19 @@ cn_linkhost_live(struct cn_linkhost_slot *slot, const struct cn_hello *peer)
 	struct cn_worker *worker = host->worker;
 	bool is_resume = slot->up_us != 0;
 	uint64_t now = cn_clock_us();
+	bool is_other, is_first;
 
 	slot->is_live = true;
 	slot->farewell = CN_CLOSE_OK;
 	slot->pause_us = 0;
 	slot->up_us = now;
 	slot->error[0] = '\0';
+	is_other = cn_registry_up(
+	    worker->shared->registry, host->entry, peer, &is_first);
+	tell_up(host, peer, is_first, now);
 	host->was_up = true;
-	note_up(host, now);
-	if (cn_registry_up(worker->shared->registry, host->entry, peer)) {
+	note_up(host, now, "");
+	if (is_other) {
 		cn_worker_sweep(worker->shared, host->peer);
 	}
 	cn_counter_add(worker->counters, CN_COUNTER_CARRIER_UPS, 1);
@@ -187,6 +213,8 @@ dial_failed(struct cn_linkhost_slot *slot, bool is_refused, const char *why)
 		    "peer=%s slot=%u error=%s", host->name, slot->index,
 		    CN_LOG_STR(slot->error));
 	}
+	cn_linkhost_tell(host, CN_EVENT_CARRIER_FAILED, "slot %u: %.160s",
+	    slot->index, slot->error);
 	back_off(slot, is_refused);
 }
 
@@ -232,10 +260,13 @@ cn_linkhost_lost(struct cn_linkhost_slot *slot, int why, const char *detail)
 		    slot->index, CN_LOG_STR(cn_err_text(why)),
 		    CN_LOG_STR(detail));
 	}
+	cn_linkhost_tell(host, CN_EVENT_CARRIER_LOST, "slot %u: %s%s%.100s",
+	    slot->index, cn_err_text(why), detail != NULL ? ": " : "",
+	    detail != NULL ? detail : "");
 	close_carrier(slot, slot->farewell);
 	slot->is_live = false;
 	cn_link_detach(host->link, slot->index, now);
-	note_up(host, now);
+	note_up(host, now, detail != NULL ? detail : cn_err_text(why));
 	if (host->is_dialler && !host->is_ended) {
 		if (why == CN_EPROTO) {
 			dial_failed(slot, true,
@@ -260,7 +291,7 @@ cn_linkhost_shut(struct cn_linkhost_slot *slot, enum cn_close code)
 	if (slot->is_live) {
 		slot->is_live = false;
 		cn_link_detach(host->link, slot->index, now);
-		note_up(host, now);
+		note_up(host, now, cn_close_name(code));
 	}
 }
 
@@ -321,6 +352,8 @@ forgotten(struct cn_linkhost *host)
 
 	CN_LOG(CN_LOG_WARN, "link-lost", "peer=%s reason=unknown-to-peer",
 	    host->name);
+	cn_linkhost_tell(host, CN_EVENT_LINK_LOST,
+	    "the gateway there does not know it any more");
 	cn_counter_add(worker->counters, CN_COUNTER_LINKS_LOST, 1);
 	cn_linkhost_end(host, CN_RESET_LINK_LOST, CN_CLOSE_LINK_UNKNOWN);
 	cn_worker_make_links(worker->shared);

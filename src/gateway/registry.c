@@ -424,6 +424,19 @@ cn_registry_missing(struct cn_registry *registry, uint64_t now)
 	return link;
 }
 
+static uint32_t
+count_up(const struct peer *peer)
+{
+	const struct cn_list *item;
+	uint32_t up = 0;
+
+	CN_LIST_EACH(&peer->links, item)
+	{
+		up += CN_LIST_ENTRY(item, struct cn_registry_link, item)->is_up;
+	}
+	return up;
+}
+
 /* What a hello tells of its speaker; true: it is another process. */
 static bool
 note_hello(struct peer *peer, const struct cn_hello *hello)
@@ -441,17 +454,18 @@ note_hello(struct peer *peer, const struct cn_hello *hello)
 
 bool
 cn_registry_up(struct cn_registry *registry, struct cn_registry_link *link,
-    const struct cn_hello *hello)
+    const struct cn_hello *hello, bool *is_first)
 {
 	struct peer *peer;
 	bool is_other = false;
 
 	uv_mutex_lock(&registry->lock);
+	peer = find(registry, link->peer);
+	*is_first = peer != NULL && count_up(peer) == 0;
 	link->is_up = link->was_up = true;
 	if ((hello->flags & CN_HELLO_DRAINING) != 0) {
 		link->is_draining = true;
 	}
-	peer = find(registry, link->peer);
 	if (peer != NULL) {
 		is_other = note_hello(peer, hello);
 	}
@@ -477,12 +491,18 @@ cn_registry_is_outlived(struct cn_registry *registry,
 	return is_outlived;
 }
 
-void
+bool
 cn_registry_down(struct cn_registry *registry, struct cn_registry_link *link)
 {
+	const struct peer *peer;
+	bool is_last;
+
 	uv_mutex_lock(&registry->lock);
+	peer = find(registry, link->peer);
+	is_last = link->is_up && peer != NULL && count_up(peer) == 1;
 	link->is_up = false;
 	uv_mutex_unlock(&registry->lock);
+	return is_last;
 }
 
 void

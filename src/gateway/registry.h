@@ -108,16 +108,23 @@ struct cn_registry_link *cn_registry_claim(struct cn_registry *registry,
 struct cn_registry_link *cn_registry_missing(
     struct cn_registry *registry, uint64_t now);
 
-/* What a link's worker tells.  True: the peer is another process than the
- * one that was last heard of. */
+/*
+ * What a link's worker tells.
+ *
+ * @is_first  whether no link of the peer was up before
+ *
+ * Returns whether the peer is another process than the one that was last
+ * heard of.
+ */
 bool cn_registry_up(struct cn_registry *registry, struct cn_registry_link *link,
-    const struct cn_hello *peer);
+    const struct cn_hello *peer, bool *is_first);
 /* Another process of the peer was heard of since the one with this boot id:
  * a link to that one which has no carrier is lost. */
 bool cn_registry_is_outlived(struct cn_registry *registry,
     const uint8_t peer[CN_IDENTITY_BYTES],
     const uint8_t boot_id[CN_BOOT_ID_BYTES]);
-void cn_registry_down(
+/* True: it was the peer's last link that was up. */
+bool cn_registry_down(
     struct cn_registry *registry, struct cn_registry_link *link);
 void cn_registry_set_draining(
     struct cn_registry *registry, struct cn_registry_link *link);

@@ -10,6 +10,7 @@
 #include "config/config_diff.h"
 #include "config/managed_file.h"
 #include "gateway/daemon.h"
+#include "gateway/events.h"
 
 void
 cn_reload_log_diags(const struct cn_diag_list *diags)
@@ -168,6 +169,21 @@ log_refused(struct cn_daemon *daemon, const struct cn_config_text *managed,
 	CN_LOG(CN_LOG_ERROR, "reload-refused", "errors=%zu managed=%s text=%s",
 	    diags->errors, managed != NULL ? "yes" : "no",
 	    CN_LOG_STR("the configuration in force is unchanged"));
+	cn_events_add(daemon->shared.events, CN_EVENT_RELOAD_REFUSED, NULL,
+	    "%zu errors; the first: %.140s", diags->errors,
+	    diags->count > 0 ? diags->item[0].message : cn_err_text(err));
+}
+
+static void
+tell_taken(const struct cn_daemon *daemon, bool is_managed)
+{
+	if (is_managed) {
+		cn_events_add(daemon->shared.events, CN_EVENT_CONFIG_WRITTEN,
+		    NULL, "%s", "conf.d/managed.yaml was written");
+	}
+	cn_events_add(daemon->shared.events, CN_EVENT_RELOADED, NULL,
+	    "%zu peers, %zu services, %zu offers", daemon->plan->peers_count,
+	    daemon->plan->services_count, daemon->plan->offers_count);
 }
 
 static int
@@ -200,6 +216,7 @@ take_over(struct cn_daemon *daemon, const struct cn_config_text *managed,
 		    "offers=%zu",
 		    plan->peers_count, plan->services_count,
 		    plan->offers_count);
+		tell_taken(daemon, managed != NULL);
 	}
 	cn_notify_ready();
 	return err;

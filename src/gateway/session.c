@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/log.h"
 #include "gateway/builtin.h"
+#include "gateway/events.h"
 #include "gateway/handover.h"
 #include "gateway/scope.h"
 #include "net/sockopt.h"
@@ -373,6 +374,22 @@ cn_session_probe(struct cn_linkhost *host, int fd, struct cn_handover *handover)
 /* ---- offers ---- */
 
 static void
+tell_unreachable(
+    const struct cn_session *session, const struct cn_dialer_result *result)
+{
+	struct cn_events_about about = {
+		.peer = session->host->name,
+		.service = session->tally->name,
+		.stream = session->id,
+	};
+
+	cn_events_add(session->worker->shared->events,
+	    CN_EVENT_OFFER_UNREACHABLE, &about, "%s: %.120s",
+	    cn_reset_name(result->reason),
+	    result->text != NULL ? result->text : cn_err_text(result->err));
+}
+
+static void
 on_dialled(void *owner, const struct cn_dialer_result *result)
 {
 	struct cn_session *session = owner;
@@ -390,6 +407,7 @@ on_dialled(void *owner, const struct cn_dialer_result *result)
 		    CN_LOG_STR(result->text != NULL
 			    ? result->text
 			    : cn_err_text(result->err)));
+		tell_unreachable(session, result);
 		fail(session, result->reason);
 		return;
 	}

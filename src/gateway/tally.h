@@ -23,6 +23,13 @@ struct cn_tally_bytes {
 	_Atomic uint64_t lan, wan, literal, raw, copied, coded, framing;
 };
 
+/* What was told of a service as an event. */
+enum cn_tally_told {
+	CN_TALLY_UNTOLD,
+	CN_TALLY_LISTENING,
+	CN_TALLY_PAUSED,
+};
+
 struct cn_tally {
 	_Atomic uint32_t refs;
 	_Atomic uint64_t live;   /* streams now */
@@ -35,6 +42,7 @@ struct cn_tally {
 	struct cn_costs_sum sent_costs, received_costs;
 	/* Of the last refusal: enum cn_reset; 0: none. */
 	_Atomic uint32_t refusal;
+	enum cn_tally_told told; /* the main thread's */
 	bool is_offer;
 	char name[CN_SNAP_NAME];
 };

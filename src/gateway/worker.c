@@ -12,6 +12,7 @@
 #include "base/pool.h"
 #include "codec/codec.h"
 #include "codec/dedup.h"
+#include "gateway/events.h"
 #include "gateway/guest.h"
 #include "gateway/intake.h"
 #include "gateway/linkhost.h"
@@ -58,6 +59,27 @@ on_prepare(uv_prepare_t *prepare)
 	}
 }
 
+/* Tell once when memory gets short, and once when there is some again. */
+static void
+look_at_memory(struct cn_worker *worker)
+{
+	uint64_t used = cn_pool_used(worker->pool);
+	uint64_t limit = CN_MAX(cn_pool_limit(worker->pool), 1u);
+	unsigned percent = (unsigned)(used * 100 / limit);
+
+	if (!worker->is_low && percent >= CN_WORKER_LOW_PERCENT) {
+		worker->is_low = true;
+		cn_events_add(worker->shared->events, CN_EVENT_MEMORY_LOW, NULL,
+		    "worker %u uses %u %% of its %llu MiB; see memory.limit",
+		    worker->index, percent, (unsigned long long)(limit >> 20));
+	} else if (worker->is_low && percent <= CN_WORKER_OK_PERCENT) {
+		worker->is_low = false;
+		cn_events_add(worker->shared->events, CN_EVENT_MEMORY_OK, NULL,
+		    "worker %u uses %u %% of its %llu MiB", worker->index,
+		    percent, (unsigned long long)(limit >> 20));
+	}
+}
+
 static void
 on_tick(uv_timer_t *timer)
 {
@@ -71,6 +93,7 @@ on_tick(uv_timer_t *timer)
 		    CN_LIST_ENTRY(item, struct cn_linkhost, item), now);
 	}
 	cn_intake_tick(worker, now);
+	look_at_memory(worker);
 	if (!worker->is_busy) {
 		cn_pool_trim(worker->pool);
 	}
@@ -134,6 +157,10 @@ take_plan(struct cn_task *task, void *owner)
 		if (cn_plan_peer(worker->plan, host->peer) == NULL) {
 			CN_LOG(
 			    CN_LOG_INFO, "peer-removed", "peer=%s", host->name);
+			cn_events_add(worker->shared->events,
+			    CN_EVENT_PEER_REMOVED,
+			    &(struct cn_events_about){ .peer = host->name },
+			    "no longer in the configuration");
 			cn_linkhost_end(host, CN_RESET_ADMIN, CN_CLOSE_REMOVED);
 		} else {
 			cn_linkhost_replan(host);

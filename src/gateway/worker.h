@@ -34,6 +34,7 @@
 
 struct cn_codec;
 struct cn_dedup_scratch;
+struct cn_events;
 struct cn_pool;
 struct cn_store;
 struct cn_tally;
@@ -42,6 +43,9 @@ struct cn_tally;
 #define CN_WORKER_EVENTS_MAX 512u
 /* Credit that every stream has from its start. */
 #define CN_WORKER_CREDIT_FLOOR (16u * 1024u)
+/* Of its memory, percent in use: what is told as an event, and as its end. */
+#define CN_WORKER_LOW_PERCENT 85u
+#define CN_WORKER_OK_PERCENT 70u
 /* Housekeeping of carriers and those who wait. */
 #define CN_WORKER_TICK_MS 1000u
 
@@ -53,6 +57,7 @@ struct cn_worker_shared {
 	struct cn_store *store;   /* NULL: none */
 	struct cn_tally *builtin; /* of streams without service or offer */
 	struct cn_mailbox *home;  /* the main thread's */
+	struct cn_events *events;
 	uint8_t own[CN_IDENTITY_BYTES];
 	uint8_t boot_id[CN_BOOT_ID_BYTES];
 	uint32_t workers;
@@ -89,6 +94,7 @@ struct cn_worker {
 	struct cn_list orphans; /* struct cn_session, its stream is over */
 	struct cn_list waiting; /* clients queued for a peer */
 	struct cn_list watches; /* listeners that we accept from */
+	bool is_low;            /* of memory: that was told */
 	bool is_busy;           /* some link had its turn since the last tick */
 	bool is_draining;
 	bool is_stopping;

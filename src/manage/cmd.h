@@ -37,6 +37,8 @@ enum cn_exit cn_cmd_config_schema(const struct cn_args *args);
 enum cn_exit cn_cmd_config_reload(const struct cn_args *args);
 enum cn_exit cn_cmd_key_gen(const struct cn_args *args);
 enum cn_exit cn_cmd_key_show(const struct cn_args *args);
+enum cn_exit cn_cmd_events(const struct cn_args *args);
+enum cn_exit cn_cmd_support_bundle(const struct cn_args *args);
 enum cn_exit cn_cmd_store_status(const struct cn_args *args);
 enum cn_exit cn_cmd_store_verify(const struct cn_args *args);
 enum cn_exit cn_cmd_store_trim(const struct cn_args *args);

@@ -400,7 +400,8 @@ check_peer(struct checkup *c, const struct cn_snap_peer *peer)
 		    peer->identity);
 	} else if (peer->state == CN_SNAP_DEGRADED) {
 		found(c, WARNING, subject,
-		    "`compressnet peers show NAME' shows which carriers are down",
+		    "`compressnet peers show NAME' shows which carriers are "
+		    "down",
 		    "some carriers or links are down%s%s",
 		    peer->error[0] != '\0' ? ": " : "", peer->error);
 	} else {

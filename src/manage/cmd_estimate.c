@@ -85,7 +85,7 @@ take_profile(const struct cn_args *args, struct cn_estimate *e)
 static bool
 take_level(const struct cn_args *args, struct cn_estimate *e)
 {
-	const char *text = args->option[CN_OPTION_LEVEL];
+	const char *text = args->option[CN_OPTION_LEVELS];
 	char *end;
 	long min, max;
 
@@ -104,7 +104,7 @@ take_level(const struct cn_args *args, struct cn_estimate *e)
 	    text[0] > '9' || min < 1 || max < min ||
 	    max > CN_CONFIG_LEVEL_MAX) {
 		(void)cn_cli_usage(args,
-		    "--level takes a level from 1 to %d, or a range as 1-9, "
+		    "--levels takes a level from 1 to %d, or a range as 1-9, "
 		    "not '%s'",
 		    CN_CONFIG_LEVEL_MAX, text);
 		return false;

@@ -54,6 +54,12 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	[CN_OPTION_SECONDS] = { "seconds", 't', "SECONDS",
 	    "of each measurement (3)" },
 	[CN_OPTION_QUIET] = { "quiet", 'q', NULL, "say only what went wrong" },
+	[CN_OPTION_FOLLOW] = { "follow", 0, NULL,
+	    "go on with what happens next" },
+	[CN_OPTION_SINCE_ID] = { "since-id", 0, "ID",
+	    "only what came after this event" },
+	[CN_OPTION_LEVEL] = { "level", 0, "LEVEL",
+	    "info, warning or error: none less important" },
 	[CN_OPTION_ADDRESS] = { "address", 'a', "HOST:PORT",
 	    "where the other gateway reaches this one" },
 	[CN_OPTION_OFFER] = { "offer", 'o', "NAME=HOST:PORT",
@@ -68,7 +74,7 @@ const struct cn_option_info cn_option_infos[CN_OPTION_MAX] = {
 	    "plain text, for files and pipes" },
 	[CN_OPTION_PROFILE] = { "profile", 'p', "NAME",
 	    "as of a service (balanced)" },
-	[CN_OPTION_LEVEL] = { "level", 0, "LEVELS",
+	[CN_OPTION_LEVELS] = { "levels", 0, "LEVELS",
 	    "of zstd, as 6 or 1-9 (the profile's)" },
 	[CN_OPTION_PRICE] = { "price", 0, "MONEY", "of traffic, as 0.09/GB" },
 	[CN_OPTION_NFT] = { "nft", 0, NULL,
@@ -269,6 +275,17 @@ const struct cn_cli_command cn_cli_commands[] = {
 		    "does.",
 	    .examples = "  compressnet services test 127.0.0.1:5432",
 	    .run = cn_cmd_services_test },
+	{ .group = "events",
+	    .words = "",
+	    .options = READS | BIT(FOLLOW) | BIT(SINCE_ID) | BIT(LEVEL) |
+		BIT(INTERVAL) | BIT(COUNT),
+	    .summary = "what happened lately: peers, links, store, services",
+	    .help = "The gateway keeps the last 1024 events of its run.  With "
+		    "--follow it goes on\nuntil interrupted, over restarts of "
+		    "the gateway too, and --json prints one\nobject a line.",
+	    .examples = "  compressnet events --level warning\n"
+			"  compressnet events --follow --json",
+	    .run = cn_cmd_events },
 	{ .group = "doctor",
 	    .words = "[PEER]",
 	    .words_max = 1,
@@ -499,7 +516,7 @@ const struct cn_cli_command cn_cli_commands[] = {
 	    .words = "FILE|DIR|PCAP...",
 	    .words_min = 1,
 	    .words_max = CN_ARGS_WORDS_MAX,
-	    .options = BIT(JSON) | BIT(PROFILE) | BIT(LEVEL) | BIT(PRICE) |
+	    .options = BIT(JSON) | BIT(PROFILE) | BIT(LEVELS) | BIT(PRICE) |
 		BIT(RATE) | BIT(DELAY) | BIT(LIMIT),
 	    .summary = "what would be saved, of files or of a capture",
 	    .help = "Sends them through two gateways within this program, "
@@ -553,6 +570,22 @@ const struct cn_cli_command cn_cli_commands[] = {
 		    "user that serve runs as, or as root.",
 	    .examples = "  compressnet dashboard",
 	    .run = cn_cmd_dashboard },
+	{ .group = "support-bundle",
+	    .words = "[FILE]",
+	    .words_max = 1,
+	    .options = ASKS | BIT(CONFIG) | BIT(FORCE),
+	    .summary = "what a developer needs to see, in one file",
+	    .help = "A compressed archive, readable by its owner alone: "
+		    "what the gateway says of\nitself, its effective "
+		    "configuration and what is wrong with it, limits and\n"
+		    "settings of the host.  No keys, and nothing that "
+		    "applications sent; names and\naddresses are in it.  "
+		    "Works without a running gateway too: the manifest "
+		    "says\nwhat is not there.",
+	    .examples = "  compressnet support-bundle\n"
+			"  compressnet support-bundle /tmp/support.tar.gz "
+			"--force",
+	    .run = cn_cmd_support_bundle },
 	{ .group = "demo",
 	    .words = "",
 	    .options =

@@ -153,8 +153,7 @@ def test_pages(shown):
             assert width(browser) <= 320, name
             browser.size(1200, 900)
     browser.scheme("light")
-    errors = [one for one in browser.errors() if "501" not in one]
-    assert errors == []
+    assert browser.errors() == []
     assert all(one.startswith(browser.url) or one == "about:blank"
                for one in browser.requests()), browser.requests()
 
@@ -256,6 +255,16 @@ def test_names_are_text(shown):
     assert browser.evaluate("window.taken ?? null") is None
     browser.real()
     browser.errors()
+
+
+def test_events(shown):
+    """Those that were, and one that happens meanwhile."""
+    browser, serve, _, _ = shown
+    browser.go("events")
+    browser.wait("tbody tr:has-text('started')")
+    before = browser.count("tbody tr:has-text('reloaded')")
+    assert serve.call("POST", "/api/v1/reload")[0] == 200
+    browser.wait(f"tbody tr:has-text('reloaded') >> nth={before}")
 
 
 def test_configuration(shown):

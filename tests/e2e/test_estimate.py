@@ -94,8 +94,8 @@ def test_files_by_type(tmp_path):
 def test_level_and_profile_matter(tmp_path):
     (tmp_path / "a").write_bytes(a_log(20000, 4))
     off, low, high = (figures(tmp_path / "a", *words)["first"]["wan"]
-                      for words in (("--profile", "off"), ("--level", "1"),
-                                    ("--level", "9")))
+                      for words in (("--profile", "off"), ("--levels", "1"),
+                                    ("--levels", "9")))
     assert high < low < off
     assert off > os.path.getsize(tmp_path / "a")
 
@@ -106,7 +106,7 @@ def test_captures_by_port(tmp_path, write):
     plain = captures.Talk(5432)
     for i in range(300):
         plain.up(b"select * from orders where id = %d;" % i)
-        plain.down(b"id|name|price\n%d|a thing|12.50\n" % i)
+        plain.down(b"id|name|price\n" + b"%d|a thing|12.50\n" % i * 30)
     plain.end()
     late = plain.packets[40]
     plain.packets[40:42] = [plain.packets[41], late, late]  # order, again
@@ -147,7 +147,7 @@ def test_clear_words(tmp_path):
     assert "No such file" in estimate(tmp_path / "none", code=1).stderr
     os.mkdir(tmp_path / "folder")
     assert "no file" in estimate(tmp_path / "folder", code=1).stderr
-    for words in (("--price", "x"), ("--level", "0"), ("--level", "9-1"),
+    for words in (("--price", "x"), ("--levels", "0"), ("--levels", "9-1"),
                   ("--profile", "no"), ("--rate", "1"), ("--delay", "1")):
         assert estimate(tmp_path, *words, code=2).stderr.startswith("error")
 

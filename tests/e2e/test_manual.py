@@ -13,7 +13,7 @@ DAEMON = os.path.join(BUILD, "src/gateway/compressnetd")
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 PAGES = {"compressnet.1", "compressnetd.8", "compressnet.yaml.5",
-         "compressnet-protocol.7"}
+         "compressnet-metrics.7", "compressnet-protocol.7"}
 
 
 def read(*path):

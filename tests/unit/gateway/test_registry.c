@@ -88,9 +88,10 @@ up(struct cn_registry *registry, struct cn_registry_link *link,
     uint32_t workers)
 {
 	struct cn_hello hello = hello_of(0, 0, 0);
+	bool is_first;
 
 	hello.workers = workers;
-	assert_false(cn_registry_up(registry, link, &hello));
+	assert_false(cn_registry_up(registry, link, &hello, &is_first));
 }
 
 static int
@@ -268,10 +269,11 @@ test_picks(void **state)
 	assert_int_equal(pick(registry, QUIET, 2, &worker), CN_OK);
 	assert_int_equal(worker, 0);
 	/* One that resumes comes after one that is up. */
-	cn_registry_down(registry, link[0]);
+	assert_false(cn_registry_down(registry, link[0]));
 	assert_int_equal(pick(registry, QUIET, 0, &worker), CN_OK);
 	assert_int_equal(worker, 1);
-	cn_registry_down(registry, link[1]);
+	assert_true(cn_registry_down(registry, link[1]));
+	assert_false(cn_registry_down(registry, link[1]));
 	assert_int_equal(pick(registry, QUIET, 2, &worker), CN_OK);
 	assert_int_equal(worker, 0);
 	cn_registry_set_draining(registry, link[0]);
@@ -322,16 +324,19 @@ test_a_peer_that_restarts(void **state)
 	struct cn_hello hello = hello_of(HIGH, 1, 0);
 	uint8_t first[CN_BOOT_ID_BYTES] = { 1 };
 	uint8_t second[CN_BOOT_ID_BYTES] = { 2 };
+	bool is_first;
 
 	(void)state;
 	/* Nothing was heard yet: nothing is known to be over. */
 	assert_false(cn_registry_is_outlived(registry, hello.identity, first));
 	memcpy(hello.boot_id, first, sizeof(first));
-	assert_false(cn_registry_up(registry, link, &hello));
-	assert_false(cn_registry_up(registry, link, &hello));
+	assert_false(cn_registry_up(registry, link, &hello, &is_first));
+	assert_true(is_first);
+	assert_false(cn_registry_up(registry, link, &hello, &is_first));
+	assert_false(is_first);
 	assert_false(cn_registry_is_outlived(registry, hello.identity, first));
 	memcpy(hello.boot_id, second, sizeof(second));
-	assert_true(cn_registry_up(registry, link, &hello));
+	assert_true(cn_registry_up(registry, link, &hello, &is_first));
 	assert_true(cn_registry_is_outlived(registry, hello.identity, first));
 	assert_false(cn_registry_is_outlived(registry, hello.identity, second));
 	cn_registry_free(&registry);
