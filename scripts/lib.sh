@@ -127,6 +127,7 @@ parts_test() {
 	unit_tests unit build 2
 	simulation simulation build 1000 600
 	pytests spec 300 tests/spec
+	part web-modules 300 scripts/web-modules build || true
 	pytests end-to-end 1200 tests/e2e
 }
 

@@ -15,7 +15,8 @@ packages_of() {
 			python3-zstandard postgresql postgresql-client rsync \
 			nginx-light curl openssh-server openssh-client \
 			openssl iproute2 procps mandoc tmux util-linux \
-			nftables prometheus
+			nftables prometheus chromium \
+			$(command -v npm >/dev/null || echo npm)
 		;;
 	bench)
 		echo python3 haproxy socat stunnel4 zstd openssl \
