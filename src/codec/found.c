@@ -17,6 +17,13 @@
 #define RUN_PIECES (CN_BATCH_PLAIN_MAX / CN_SEGMENT_BYTES + 2u)
 /* A chunk that so many copies make up is as good as stored. */
 #define COVER_COPIES 2u
+/*
+ * A batch of more copies than these is stored whole, so that it is one run the
+ * next time, where one of so many bytes of it is new anyway: the store never
+ * grows by more than so many times what is new.
+ */
+#define SCATTERED_COPIES 4u
+#define SCATTERED_PART 8u
 
 void
 cn_found_clear(struct cn_found *found)
@@ -262,6 +269,26 @@ add_span(struct cn_found *found, const struct cn_found_chunk *chunk)
 	};
 }
 
+/* Is what is the same all over the logs, and enough new? */
+static bool
+is_scattered(const struct cn_found *found, size_t len)
+{
+	return found->copies > SCATTERED_COPIES && found->chunks > 0 &&
+	    len - found->copied >= len / SCATTERED_PART;
+}
+
+/* No chunk is left: whoever learns the span cuts all of it. */
+static void
+store_whole(struct cn_found *found, size_t len)
+{
+	found->chunks = 0;
+	found->span[0] = (struct cn_store_span){
+		.offset = 0,
+		.len = (uint32_t)len,
+	};
+	found->spans = 1;
+}
+
 void
 cn_found_finish(struct cn_found *found, size_t len)
 {
@@ -270,7 +297,10 @@ cn_found_finish(struct cn_found *found, size_t len)
 	if (found->region_bytes < (len - found->copied) / REGION_PART) {
 		found->regions = 0;
 	}
-
+	if (is_scattered(found, len)) {
+		store_whole(found, len);
+		return;
+	}
 	for (size_t i = 0; i < found->chunks; i++) {
 		const struct cn_found_chunk chunk = found->chunk[i];
 

@@ -297,6 +297,52 @@ test_copies_cap(void **ret)
 	cn_free(data);
 }
 
+/* What is the same all over the logs, with enough new, is stored whole: the
+ * next time it is one run, but for the ends of segments. */
+static void
+test_scattered(void **ret)
+{
+	struct rig *rig = *ret;
+	size_t len = CN_BATCH_PLAIN_MAX;
+	uint8_t *data = matchrig_random(len, 27);
+	struct cn_match match;
+
+	matchrig_send(rig, data, len, len);
+	matchrig_new_stream(rig);
+	spoil(data, len, 8192, 2048);
+	matchrig_send(rig, data, len, len);
+	assert_true(rig->copies > 16);
+	assert_int_equal(rig->stored, len);
+	matchrig_new_stream(rig);
+	matchrig_match(rig, data, len, &match);
+	assert_true(match.copies <= 3);
+	assert_int_equal(match.copied, len);
+	assert_int_equal(match.misses, 0);
+	/* Begun anywhere, it is found as well. */
+	matchrig_new_stream(rig);
+	matchrig_match(rig, data + len / 2 + 1, len / 2 - 1, &match);
+	assert_true(match.copied >= len / 2 - 16384);
+	assert_true(match.copies <= 3);
+	cn_free(data);
+}
+
+/* Little new does not have a whole batch stored again. */
+static void
+test_scattered_little(void **ret)
+{
+	struct rig *rig = *ret;
+	size_t len = CN_BATCH_PLAIN_MAX;
+	uint8_t *data = matchrig_random(len, 28);
+
+	matchrig_send(rig, data, len, len);
+	matchrig_new_stream(rig);
+	spoil(data, len, 16384, 64);
+	matchrig_send(rig, data, len, len);
+	assert_true(rig->copies > 8);
+	assert_true(rig->stored < len / 2);
+	cn_free(data);
+}
+
 static void
 test_regions_cap(void **ret)
 {
@@ -403,6 +449,8 @@ main(void)
 		RIGGED(test_state_out_of_range),
 		RIGGED(test_near),
 		RIGGED(test_copies_cap),
+		RIGGED(test_scattered),
+		RIGGED(test_scattered_little),
 		RIGGED(test_regions_cap),
 		RIGGED(test_logs_cap),
 		RIGGED(test_short),
