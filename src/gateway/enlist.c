@@ -43,9 +43,8 @@ struct cn_enlist {
 
 /* ---- the end ---- */
 
-static void
-set_end(struct cn_enlist_end *end, enum cn_reply_code code, const char *fmt,
-    va_list args)
+static void CN_PRINTF(3, 0) set_end(struct cn_enlist_end *end,
+    enum cn_reply_code code, const char *fmt, va_list args)
 {
 	end->code = code;
 	(void)vsnprintf(end->text, sizeof(end->text), fmt, args);

@@ -323,7 +323,8 @@ take_end(struct cn_link *link, struct cn_slot *slot, uint64_t id,
 	if (!cn_compose_reply(slot, CN_FRAME_DONE, id, CN_RESET_NONE, 0)) {
 		return CN_ELIMIT;
 	}
-	if (slot->reply_count <= LAZY_REPLIES_MAX) {
+	if (slot->reply_count <= LAZY_REPLIES_MAX && !link->is_draining &&
+	    !link->is_peer_draining) {
 		slot->lazy_replies++;
 		slot->lazy_us =
 		    CN_MIN(slot->lazy_us, now + CN_LINK_ACK_DELAY_US);

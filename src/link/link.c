@@ -741,6 +741,9 @@ cn_link_drain(struct cn_link *link)
 	link->is_draining = true;
 	for (uint32_t i = 0; i < link->config.slots; i++) {
 		link->slot[i].is_drain_due = link->slot[i].is_up;
+		if (link->slot[i].is_up) {
+			link->slot[i].lazy_us = 0; /* what waits goes now */
+		}
 	}
 }
 

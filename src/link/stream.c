@@ -267,7 +267,10 @@ cn_stream_set_due(struct cn_stream *s, unsigned due, uint64_t now)
 	unsigned lazy = CN_DUE_LAZY;
 
 	s->due |= due;
-	if (s->outcome == CN_RESET_NONE) {
+	if (s->link->is_draining || s->link->is_peer_draining) {
+		/* Whoever goes down waits for no company. */
+		lazy &= ~(unsigned)CN_DUE_ACK_FIN;
+	} else if (s->outcome == CN_RESET_NONE) {
 		lazy |= CN_DUE_END;
 	}
 	if (!slot->is_up) {

@@ -127,7 +127,7 @@ prove(int fd, uint64_t deadline, struct cn_knock *ret)
 	    shake(ssl, fd, deadline)) {
 		SSL_get0_alpn_selected(ssl, &alpn, &len);
 		if (len == sizeof(ALPN) - 2 &&
-		    memcmp(alpn, ALPN + 1, len) == 0) {
+		    memcmp(alpn, &ALPN[1], len) == 0) {
 			ret->kind = CN_KNOCK_GATEWAY;
 			ret->why[0] = '\0';
 		}
