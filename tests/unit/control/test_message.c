@@ -211,8 +211,8 @@ static const char *const bad_pairings[] = {
 	"\"invite\",\"peer\":\"p\",\"address\":\"h:3\",\"offers\":[\"\"]",
 	"\"invite\",\"peer\":\"p\",\"address\":\"h:3\",\"expires_s\":0",
 	"\"invite\",\"peer\":\"p\",\"address\":\"h:3\",\"expires_s\":86401",
-	"\"invite\",\"peer\":\"p\",\"address\":\"h:3\",\"offers\":"
-	"[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]",
+	("\"invite\",\"peer\":\"p\",\"address\":\"h:3\",\"offers\":"
+	 "[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]"),
 	"\"join\",\"peer\":\"p\"",
 	"\"join\",\"token\":\"t\"",
 	"\"join\",\"token\":\"t\",\"peer\":\"p\",\"offers\":[]",
